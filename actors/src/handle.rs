@@ -1,0 +1,201 @@
+//! The way into the engine: a cheap-clone handle. Nobody outside this crate sees an actor's address or message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
+use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OrchestratorError {
+    #[error("Unknown environment {0}")]
+    UnknownEnvironment(String),
+    #[error("The environment {0} has no applications and no nodes")]
+    EmptyEnvironment(String),
+    /// `target` is the summary word of API §15 (25): `nodes`, `query`, `whole environment` or the application.
+    #[error("The target {target} of environment {environment} has no nodes")]
+    EmptyTarget { environment: String, target: String },
+    #[error("The environment {environment} has a dependency cycle: {}", cycle.join(" -> "))]
+    DependencyCycle { environment: String, cycle: Vec<String> },
+    #[error("Unknown task {task} in environment {environment}")]
+    UnknownTask { task: String, environment: String },
+    /// A key of the request is refused by the engine, with the reason.
+    #[error("{message}")]
+    Invalid { key: String, message: String },
+    /// `query` and `node_group` scopes until their sources exist.
+    #[error("{0}")]
+    QueryUnsupported(String),
+    #[error("Unknown job {0}")]
+    UnknownJob(JobId),
+    /// Too many commands at once; try again.
+    #[error("too many commands are being handled")]
+    Busy,
+    /// The service is starting, draining or shutting down.
+    #[error("{0}")]
+    Unavailable(String),
+    /// No answer in time: the command may or may not have been carried out.
+    #[error("no answer within {0:?}: the command may or may not have been carried out")]
+    Unknown(Duration),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Limits and clocks of the engine (DESIGN §2). Every field has the default of the documentation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub concurrent_compiles: u32,
+    pub concurrent_runs: u32,
+    pub concurrent_tasks: u32,
+    pub compile_hold: Duration,
+    pub deploy_timeout: Duration,
+    pub task_timeout: Duration,
+    pub job_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub lost_contact: Duration,
+    pub cancel_timeout: Duration,
+    pub abandoned_hold: Duration,
+    pub resend_window: Duration,
+    pub resend_to_pxp_agents: bool,
+    /// `broker.settle_time`.
+    pub settle_time: Duration,
+    /// How long one status query may stay unanswered.
+    pub status_timeout: Duration,
+    /// How often a silent run is asked about.
+    pub status_interval: Duration,
+    /// The most nodes of one job.
+    pub job_nodes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            concurrent_compiles: 8,
+            concurrent_runs: 200,
+            concurrent_tasks: 250,
+            compile_hold: seconds(30),
+            deploy_timeout: seconds(3_600),
+            task_timeout: seconds(3_600),
+            job_timeout: seconds(86_400),
+            connect_timeout: seconds(30),
+            lost_contact: seconds(420),
+            cancel_timeout: seconds(30),
+            abandoned_hold: seconds(600),
+            resend_window: seconds(3_600),
+            resend_to_pxp_agents: true,
+            settle_time: seconds(90),
+            status_timeout: seconds(12),
+            status_interval: seconds(120),
+            job_nodes: 200_000,
+        }
+    }
+}
+
+/// Which limit keeps a job from starting more nodes at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// The job's own `concurrency`.
+    Concurrency,
+    /// `limits.concurrent_compiles`.
+    ConcurrentCompiles,
+    /// `limits.concurrent_runs`.
+    ConcurrentRuns,
+    /// `limits.concurrent_tasks`.
+    ConcurrentTasks,
+    /// Nodes are busy with another run of the same kind.
+    NodeTurn,
+    /// Nodes are not connected.
+    Connection,
+    /// Dependencies.
+    Dependencies,
+}
+
+/// A live job's committed state, from its actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveJob {
+    pub counts: NodeCounts,
+    /// `None` when nothing waits.
+    pub binding: Option<Binding>,
+}
+
+/// The four ports.
+#[derive(Clone)]
+pub struct Ports {
+    pub store: Arc<dyn JobStore>,
+    pub transport: Arc<dyn Transport>,
+    pub directory: Arc<dyn Directory>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The engine. All methods may be called from any thread with a tokio runtime.
+#[derive(Clone)]
+pub struct Orchestrator {
+    ports: Ports,
+}
+
+impl Orchestrator {
+    /// Resolves, plans and commits a deploy job, then starts it. Returns after the commit.
+    ///
+    /// # Errors
+    /// See [`OrchestratorError`].
+    pub async fn deploy(&self, _command: DeployCommand) -> Result<JobId, OrchestratorError> {
+        Err(OrchestratorError::Busy)
+    }
+
+    /// Resolves, pins and commits a task job, then starts it. Returns after the commit.
+    ///
+    /// # Errors
+    /// See [`OrchestratorError`].
+    pub async fn task(&self, _command: TaskCommand) -> Result<JobId, OrchestratorError> {
+        Err(OrchestratorError::Busy)
+    }
+
+    /// Stops a job (API §11.3). Idempotent; returns the committed counts after the stop is committed.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::UnknownJob`], or the store's.
+    pub async fn stop(&self, _job: JobId, _mode: StopMode) -> Result<NodeCounts, OrchestratorError> {
+        Err(OrchestratorError::Busy)
+    }
+
+    /// The live state of a job that is not over; `None` for all others.
+    pub async fn live(&self, _job: JobId) -> Option<LiveJob> {
+        None
+    }
+
+    /// `None` when commands are taken; else what is wrong, for people.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.ports.store.trouble()
+    }
+
+    /// The read side of the store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn JobStore> {
+        &self.ports.store
+    }
+
+    /// Environments and tasks.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<dyn Directory> {
+        &self.ports.directory
+    }
+
+    /// Connected nodes.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.ports.transport
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
+    }
+}

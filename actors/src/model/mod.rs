@@ -1,0 +1,23 @@
+//! Plain values of the engine: ids, jobs, nodes, events, targets, outcomes.
+//!
+//! No clock, no randomness, no runtime, no HTTP shapes. What derives serde does so for the event log and the store.
+
+mod action;
+mod counts;
+mod event;
+mod ids;
+mod job;
+mod node;
+mod outcome;
+mod target;
+
+pub use action::{Action, DeployAction, DeployOptions, InputMethod, TaskAction, TaskFile};
+pub use counts::NodeCounts;
+pub use event::{EventKind, EventRecord};
+pub use ids::{
+    Attempt, CertName, EnvironmentName, EventSeq, InvalidName, JobId, NodeIndex, RunKey, TaskName, TransactionId,
+};
+pub use job::{JobKind, JobSpec, JobState, Owner, StopMode};
+pub use node::{Cause, NodeEnd, NodeState};
+pub use outcome::{PuppetOutcome, RunOutcome, TaskOutcome};
+pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -1,0 +1,122 @@
+//! Port of the directory: environments, applications, tasks, and which nodes there are.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::model::{CertName, EnvironmentName, TaskFile, TaskName};
+
+/// Why a source could not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DirectoryError {
+    /// The source is down or broken; `0` says which and why.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A task's metadata or files cannot be used.
+    #[error("task {task}: {reason}")]
+    BrokenTask { task: String, reason: String },
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    pub name: EnvironmentName,
+    pub settings: EnvironmentSettings,
+    pub applications: Vec<ApplicationType>,
+    pub instances: Vec<Instance>,
+    /// Nodes assigned to the environment beside those of its instances, sorted.
+    pub nodes: Vec<CertName>,
+}
+
+/// What `settings` shows (API §3.2).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EnvironmentSettings {
+    pub modulepath: Vec<String>,
+    pub manifest: String,
+    pub environment_timeout: i64,
+    pub config_version: String,
+}
+
+/// An application type (API §3.3).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplicationType {
+    /// Capitalized type name.
+    pub name: String,
+    pub file: String,
+    pub line: u32,
+    /// Name → default as text, or null.
+    pub parameters: Map<String, Value>,
+}
+
+/// An application instance (API §3.4, §13).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    pub kind: String,
+    pub title: String,
+    pub components: Vec<Component>,
+}
+
+/// A component of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    pub kind: String,
+    pub title: String,
+    /// A component that is mapped to no node is not in the graph.
+    pub node: Option<CertName>,
+    pub produces: Vec<String>,
+    pub consumes: Vec<String>,
+}
+
+/// A task in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSummary {
+    pub name: TaskName,
+    pub description: String,
+    pub private: bool,
+}
+
+/// A task with its files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskDetail {
+    pub name: TaskName,
+    /// The content of its JSON file, `{}` when there is none.
+    pub metadata: Value,
+    /// The executable, or all implementations, first.
+    pub files: Vec<TaskFile>,
+}
+
+/// Health of one source, for status and readiness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceHealth {
+    pub source: String,
+    /// `None` when all is well.
+    pub trouble: Option<String>,
+}
+
+/// Knows environments and tasks.
+#[async_trait]
+pub trait Directory: Send + Sync + 'static {
+    /// All environments, sorted by name.
+    async fn environments(&self) -> Result<Vec<Arc<Environment>>, DirectoryError>;
+
+    /// One environment.
+    async fn environment(&self, name: &EnvironmentName) -> Result<Option<Arc<Environment>>, DirectoryError>;
+
+    /// The tasks of an environment, sorted by name; empty for an unknown one.
+    async fn tasks(&self, environment: &EnvironmentName) -> Result<Vec<TaskSummary>, DirectoryError>;
+
+    /// One task.
+    async fn task(&self, environment: &EnvironmentName, name: &TaskName) -> Result<Option<TaskDetail>, DirectoryError>;
+
+    /// As [`Directory::task`], and keeps a copy of every file by its hash, so that the job's nodes all get this content
+    /// although the module changes meanwhile.
+    async fn pin_task(
+        &self,
+        environment: &EnvironmentName,
+        name: &TaskName,
+    ) -> Result<Option<TaskDetail>, DirectoryError>;
+
+    /// The health of every source.
+    fn health(&self) -> Vec<SourceHealth>;
+}

@@ -1,0 +1,26 @@
+//! The engine's four ports: what it needs from the world, and nothing more.
+//!
+//! [`JobStore`] keeps, [`Transport`] reaches nodes, [`Directory`] knows environments and tasks, [`Clock`] tells the time.
+//! Each is object-safe and has at least two implementations (the real one and the one in `testing`).
+
+mod directory;
+mod store;
+mod transport;
+
+use chrono::{DateTime, Utc};
+
+pub use directory::{
+    ApplicationType, Component, Directory, DirectoryError, Environment, EnvironmentSettings, Instance, SourceHealth,
+    TaskDetail, TaskSummary,
+};
+pub use store::{
+    Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,
+    NodeRecord, Page, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
+};
+pub use transport::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
+
+/// The wall clock. Deadlines are absolute times of it; waiting is done on tokio's clock.
+pub trait Clock: Send + Sync + 'static {
+    /// The present time.
+    fn now(&self) -> DateTime<Utc>;
+}

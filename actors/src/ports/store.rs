@@ -1,0 +1,278 @@
+//! Port of the store: every change is a [`Write`], committed in groups, and readers see committed state only.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::model::{
+    Attempt, Cause, CertName, EventRecord, EventSeq, JobId, JobKind, JobSpec, JobState, NodeCounts, NodeEnd, NodeIndex,
+    NodeState, StopMode, TransactionId,
+};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot take writes now (disk full, locked, read-only); what was handed in may be tried again.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// It is broken or shut down; trying again is of no use.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A job to create: the specification and the state of each of its nodes at the start.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// All that is fixed.
+    pub spec: Arc<JobSpec>,
+    /// The first entry of its state history: `New` for deploy jobs, `Ready` for task jobs (API §15, 26).
+    pub first_state: JobState,
+    /// Whether node `i` starts as `Ready` (no dependencies) or as `New`.
+    pub ready: Vec<bool>,
+}
+
+/// One change. A slice of them handed to [`JobStore::append`] is one atomic group, applied in order.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// The job enters a state that has no event of its own (`Ready`, `Running`).
+    JobState { job: JobId, state: JobState, at: DateTime<Utc> },
+    /// Dependencies of these nodes are done: `New` → `Ready`. No event.
+    NodesReady { job: JobId, nodes: Vec<NodeIndex> },
+    /// A start: `Ready` → `Running`, event `node_running`. Must be committed before the request is handed to the transport.
+    NodeStarted {
+        job: JobId,
+        node: NodeIndex,
+        attempt: Attempt,
+        transaction: TransactionId,
+        at: DateTime<Utc>,
+        /// The end of the run's time.
+        deadline: DateTime<Utc>,
+        /// The spool id that the agent named when it connected.
+        spool: Option<String>,
+        message: String,
+    },
+    /// The same frame is sent again with a fresh deadline. No event.
+    NodeResent { job: JobId, node: NodeIndex, deadline: DateTime<Utc> },
+    /// The agent acknowledged the request with a provisional answer. No event.
+    NodeAccepted { job: JobId, node: NodeIndex },
+    /// A started node ended; event by its state. `hold` leaves a hold that ends by itself at that time.
+    NodeEnded { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Box<NodeEnd>, hold: Option<DateTime<Utc>> },
+    /// A node that never started ended: `New`/`Ready` → `Errored` (not connected). Event `node_errored`.
+    NodeUnstarted { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Box<NodeEnd> },
+    /// These nodes will never start: one decision, counted at once, however many; rows and `node_skipped` events may
+    /// follow in chunks. `message` may hold `<node>`, which readers replace by the certname.
+    NodesSkipped { job: JobId, nodes: Vec<NodeIndex>, at: DateTime<Utc>, cause: Cause, message: String },
+    /// A stop was accepted: state `Stopping` and event `job_stopping` on the first one; `Force` is also remembered on a
+    /// job that is already stopping.
+    StopAccepted { job: JobId, mode: StopMode, at: DateTime<Utc> },
+    /// The job is over: `Finished`, `Failed` or `Stopped`; event `job_finished`. Handed in only after
+    /// [`JobStore::settled`].
+    JobEnded { job: JobId, state: JobState, at: DateTime<Utc> },
+    /// The job broke down: event `job_aborted` with this message, state `Failed` or `Stopped`.
+    JobAborted { job: JobId, state: JobState, at: DateTime<Utc>, message: String },
+    /// A hold is over.
+    HoldEnded { transaction: TransactionId },
+}
+
+/// A job as it is committed.
+#[derive(Debug, Clone)]
+pub struct JobRecord {
+    pub id: JobId,
+    pub spec: Arc<JobSpec>,
+    pub state: JobState,
+    pub counts: NodeCounts,
+    /// Oldest first; the last one is open.
+    pub history: Vec<StateSpan>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The accepted stop, if any.
+    pub stop: Option<StopMode>,
+}
+
+/// One entry of a job's state history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateSpan {
+    pub state: JobState,
+    pub entered: DateTime<Utc>,
+    pub left: Option<DateTime<Utc>>,
+}
+
+/// A node of a job as it is committed.
+#[derive(Debug, Clone)]
+pub struct NodeRecord {
+    pub node: NodeIndex,
+    pub name: CertName,
+    pub state: NodeState,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The last change.
+    pub changed_at: DateTime<Utc>,
+    pub transaction: Option<TransactionId>,
+    pub cause: Option<Cause>,
+    /// The message of the node's last event, `""` before the first.
+    pub message: String,
+    /// The Puppet report's transaction uuid.
+    pub transaction_uuid: Option<String>,
+    /// `Value::Null` until the node is over and for skipped ones.
+    pub result: Value,
+    /// An object, may be empty.
+    pub details: Value,
+    pub resource_events: Vec<Value>,
+    /// `EventSeq(0)` before the first event.
+    pub latest_event: EventSeq,
+}
+
+/// Ordering of the job list (API §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobOrder {
+    Owner,
+    /// The last state change.
+    Timestamp,
+    Environment,
+    /// Numerically by job number.
+    Name,
+    State,
+}
+
+/// Filter, order and page of the job list. Ties break by job number in the same direction.
+#[derive(Debug, Clone)]
+pub struct JobQuery {
+    pub order: JobOrder,
+    pub descending: bool,
+    pub offset: u64,
+    /// `None` is all.
+    pub limit: Option<u64>,
+    pub kind: Option<JobKind>,
+    /// Substring of the task's name.
+    pub task: Option<String>,
+    pub min_finished: Option<DateTime<Utc>>,
+    pub max_finished: Option<DateTime<Utc>>,
+}
+
+/// A part of a list, with the number of all matching records.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub total: u64,
+}
+
+/// Ordering of a job's nodes (API §5.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeOrder {
+    Name,
+    Duration,
+    State,
+    Started,
+    Finished,
+}
+
+/// Where a page of nodes ended; opaque outside the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCursor(pub String);
+
+/// Filter, order and page of a job's nodes.
+#[derive(Debug, Clone)]
+pub struct NodeQuery {
+    pub job: JobId,
+    /// Empty: all states.
+    pub states: Vec<NodeState>,
+    pub order: NodeOrder,
+    pub descending: bool,
+    /// Skips that many matching nodes; used with `after: None`.
+    pub offset: u64,
+    /// At most 1,000.
+    pub limit: u32,
+    /// Continues where an earlier page ended.
+    pub after: Option<NodeCursor>,
+    /// Whether `result` and `resource_events` are wanted (they can be large).
+    pub with_results: bool,
+}
+
+/// One page of nodes.
+#[derive(Debug, Clone)]
+pub struct NodePage {
+    pub items: Vec<NodeRecord>,
+    /// `None` after the last page.
+    pub next: Option<NodeCursor>,
+}
+
+/// What recovery must know of one node of an unfinished job.
+#[derive(Debug, Clone)]
+pub struct StoredNode {
+    pub state: NodeState,
+    pub cause: Option<Cause>,
+    /// Of the last start.
+    pub attempt: Option<Attempt>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub deadline: Option<DateTime<Utc>>,
+    /// A provisional answer was recorded.
+    pub accepted: bool,
+    pub spool: Option<String>,
+}
+
+/// A job that was not over when the service ended.
+#[derive(Debug, Clone)]
+pub struct UnfinishedJob {
+    pub record: JobRecord,
+    /// One per node, by index, decisions already applied.
+    pub nodes: Vec<StoredNode>,
+}
+
+/// A run that ended without its agent's word and may still be going on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub transaction: TransactionId,
+    pub job: JobId,
+    pub node: CertName,
+    pub kind: JobKind,
+    /// When it ends by itself.
+    pub until: DateTime<Utc>,
+}
+
+/// Committed events in order, batch by batch. A receiver that lags must go back to [`JobStore::events`].
+pub type Feed = tokio::sync::broadcast::Receiver<Arc<[EventRecord]>>;
+
+/// The durable memory of the service.
+#[async_trait]
+pub trait JobStore: Send + Sync + 'static {
+    /// Commits a job with its nodes and gives it its number. Returns after the data is synced to disk.
+    async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError>;
+
+    /// Commits a group atomically, in order. Returns after the data is synced to disk.
+    /// [`StoreError::Unavailable`] means that nothing of the group is in.
+    async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+
+    /// Waits until no chunk of the job's decisions is outstanding.
+    async fn settled(&self, job: JobId) -> Result<(), StoreError>;
+
+    /// Every job that is not over, oldest first.
+    async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError>;
+
+    /// One job, with its nodes as recovery wants them.
+    async fn stored(&self, job: JobId) -> Result<Option<UnfinishedJob>, StoreError>;
+
+    /// Every hold that has not ended.
+    async fn holds(&self) -> Result<Vec<Held>, StoreError>;
+
+    /// One job.
+    async fn job(&self, job: JobId) -> Result<Option<JobRecord>, StoreError>;
+
+    /// A part of the job list; callers page with a `limit` of at most 1,000.
+    async fn jobs(&self, query: JobQuery) -> Result<Page<JobRecord>, StoreError>;
+
+    /// A page of a job's nodes; empty for an unknown job.
+    async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError>;
+
+    /// Events of a job with `seq >= start`, ascending, at most `limit` (at most 1,000).
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// The last event number of a job, `EventSeq(0)` when it has none.
+    async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError>;
+
+    /// Events as they are committed, from now on.
+    fn subscribe(&self) -> Feed;
+
+    /// `None` when writes are taken; else what is wrong, for people.
+    fn trouble(&self) -> Option<String>;
+}

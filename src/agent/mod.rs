@@ -1,0 +1,1 @@
+//! The node agent: PXP from the other side.

@@ -1,0 +1,1 @@
+//! PCP listener, sessions and inventory: sockets on one side, messages on the other.

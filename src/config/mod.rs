@@ -1,0 +1,1 @@
+//! Configuration files: parsed, checked, resolved.

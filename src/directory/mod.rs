@@ -1,0 +1,1 @@
+//! The directory port: environments and tasks from files.

@@ -1,0 +1,1 @@
+//! The store: SQLite behind one writer thread, readers apart.

@@ -1,0 +1,1 @@
+//! The engine's transport port over the broker.

@@ -1,0 +1,115 @@
+//! PXP: the `data` of the rpc messages (`docs/pcp.md`). The same shapes serve the server and the agent.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Data of `rpc_blocking_request`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockingRequest {
+    pub transaction_id: String,
+    pub module: String,
+    pub action: String,
+    #[serde(default)]
+    pub params: Map<String, Value>,
+}
+
+/// Data of `rpc_non_blocking_request`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NonBlockingRequest {
+    pub transaction_id: String,
+    pub module: String,
+    pub action: String,
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    pub notify_outcome: bool,
+}
+
+/// Data of `rpc_provisional_response`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProvisionalResponse {
+    pub transaction_id: String,
+}
+
+/// Data of `rpc_blocking_response` and `rpc_non_blocking_response`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    pub transaction_id: String,
+    pub results: Value,
+}
+
+/// Data of `rpc_error_message`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RpcError {
+    pub transaction_id: String,
+    /// The id of the request message.
+    pub id: Uuid,
+    pub description: String,
+}
+
+/// What `status query` answers about a transaction (§10.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Unknown,
+    Running,
+    Success,
+    Failure,
+}
+
+/// Results of `status query`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusResults {
+    pub transaction_id: String,
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exitcode: Option<i64>,
+    /// The raw text of the action's standard output, or an `_error` object as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+}
+
+/// Results of `task run`, `command run`, `script run`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProcessResults {
+    pub exitcode: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+}
+
+/// One file of a task as a request names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileSpec {
+    pub filename: String,
+    /// Lower-case hex.
+    pub sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    pub uri: FileUri,
+}
+
+/// Where a file is fetched: path and query below one of the agent's `primary-uris`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileUri {
+    pub path: String,
+    pub params: Map<String, Value>,
+}
+
+/// The text that tells that a request never arrived (§10.5).
+pub const NO_RESULTS_DIRECTORY: &str = "found no results directory";
+/// The module of our own extensions.
+pub const BUNRAKU_MODULE: &str = "bunraku";
+/// `bunraku cancel`: blocking request, params `{"transaction_id": T}`, results `{"transaction_id": T, "canceled": bool}`;
+/// `true` when the run is being ended (its final answer follows) or left a tombstone, `false` when it was over already.
+pub const CANCEL_ACTION: &str = "cancel";
+/// `bunraku catalog_ready`: sent by the agent as an `rpc_provisional_response` whose data carries
+/// `"catalog_ready": true` beside the transaction id.
+pub const CATALOG_READY_KEY: &str = "catalog_ready";
+/// Header of our agent's upgrade request that names its spool.
+pub const SPOOL_HEADER: &str = "x-bunraku-spool";
