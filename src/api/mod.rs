@@ -1,1 +1,3 @@
 //! The HTTP API: handlers translate, the engine decides.
+
+pub mod accounts;

@@ -1,5 +1,6 @@
 //! Port of the directory: environments, applications, tasks, and which nodes there are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -116,6 +117,9 @@ pub trait Directory: Send + Sync + 'static {
         environment: &EnvironmentName,
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError>;
+
+    /// Where the kept copy of a file is, by its SHA-256 in lower-case hex; `None` when there is none.
+    async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError>;
 
     /// The health of every source.
     fn health(&self) -> Vec<SourceHealth>;

@@ -270,6 +270,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// The last event number of a job, `EventSeq(0)` when it has none.
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError>;
 
+    /// The specifications of all jobs in which this node has a committed start and no end.
+    async fn open_runs(&self, node: &CertName) -> Result<Vec<Arc<JobSpec>>, StoreError>;
+
     /// Events as they are committed, from now on.
     fn subscribe(&self) -> Feed;
 

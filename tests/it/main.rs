@@ -1,0 +1,11 @@
+//! All integration tests that need no foreign component, as one binary.
+
+mod agent;
+mod api;
+mod broker;
+mod cli;
+mod config;
+mod directory;
+mod store;
+mod support;
+mod tidy;

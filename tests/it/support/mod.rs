@@ -1,0 +1,1 @@
+//! Shared by all suites: servers on port 0, temporary directories, clients.
