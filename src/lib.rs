@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod directory;
 pub mod store;
+pub mod telemetry;
 pub mod tls;
 pub mod transport;
 pub mod wire;
