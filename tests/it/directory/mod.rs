@@ -1,5 +1,7 @@
 //! Integration tests of `directory`: real files that change under a running [`FileDirectory`].
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod reload;
 mod tasks;
 
