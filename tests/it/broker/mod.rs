@@ -1,1 +1,3 @@
-//! Integration tests of `broker`.
+//! The broker over real sockets and TLS, and the transport on top of it.
+
+mod ca;

@@ -1,0 +1,24 @@
+//! The test CA issues what the TLS layer accepts, and revokes what it then refuses.
+
+use bunraku::tls;
+
+use crate::support::ca::TestCa;
+
+#[test]
+fn issued_certificates_are_accepted_until_revoked() {
+    tls::install_provider();
+    let (ca, stranger) = (TestCa::new(), TestCa::new());
+    let (server, web1, web2) = (ca.issue("server"), ca.issue("web1"), ca.issue("web2"));
+    let verifier = tls::ReloadableVerifier::load(&server, true).unwrap();
+    let chain = |paths: &tls::TlsPaths| tls::read_certificates(&paths.cert).unwrap();
+    assert!(verifier.accepts(&chain(&web1)) && verifier.accepts(&chain(&web2)));
+    assert!(!verifier.accepts(&chain(&stranger.issue("web1"))));
+    assert_eq!(tls::common_name(&chain(&web1)[0]).unwrap().as_str(), "web1");
+
+    ca.revoke("web1");
+    verifier.reload(&server).unwrap();
+    assert!(!verifier.accepts(&chain(&web1)) && verifier.accepts(&chain(&web2)));
+    std::fs::write(ca.ca(), "no PEM").unwrap();
+    assert!(verifier.reload(&server).is_err() && verifier.accepts(&chain(&web2)), "the old material stays");
+    assert!(ca.dir().join("crl.pem").is_file());
+}
