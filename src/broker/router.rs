@@ -56,7 +56,7 @@ impl Router {
 
     /// Handles one text message of a session.
     pub(super) fn receive(&self, session: &Session, text: &str) -> Flow {
-        if !self.sessions.is_present(session) {
+        if session.is_superseded() {
             return Flow::Superseded;
         }
         let Ok(mut message) = Message::decode(text) else { return self.undecodable(session) };
