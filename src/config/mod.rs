@@ -1,1 +1,175 @@
-//! Configuration files: parsed, checked, resolved.
+//! The server's configuration: `bunraku.yaml`, overridden by `BUNRAKU_…` variables, checked and resolved.
+//!
+//! Every key stands once in [`keys`], from which the shipped file and the documentation's table are rendered. The agent's
+//! own file is read by `agent::config`; this module only lends it [`scalar`] and [`yaml`].
+
+pub mod keys;
+pub mod scalar;
+mod sections;
+pub mod template;
+pub mod yaml;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::tls::TlsPaths;
+pub use sections::{Broker, Engine, LimitsSection, Log, LogFormat, Server, Ssl};
+pub use yaml::ConfigError;
+
+/// What every override begins with; the rest is the key with `__` for the dot, upper case.
+const OVERRIDE_PREFIX: &str = "BUNRAKU_";
+/// Variables of that prefix which belong to the command line client or to tests, not to this file.
+const NOT_KEYS: [&str; 6] =
+    ["BUNRAKU_URL", "BUNRAKU_TOKEN", "BUNRAKU_CA", "BUNRAKU_LOG", "BUNRAKU_REQUIRE_ALL", "BUNRAKU_CONFIG"];
+
+/// `bunraku.yaml`. Relative paths count from the file's own directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    #[serde(deserialize_with = "scalar::section")]
+    pub server: Server,
+    #[serde(deserialize_with = "scalar::section")]
+    pub broker: Broker,
+    #[serde(deserialize_with = "scalar::section")]
+    pub ssl: Ssl,
+    #[serde(deserialize_with = "scalar::section")]
+    pub limits: LimitsSection,
+    #[serde(deserialize_with = "scalar::section")]
+    pub engine: Engine,
+    #[serde(deserialize_with = "scalar::section")]
+    pub log: Log,
+    /// The database and everything else that the service writes.
+    pub data_dir: PathBuf,
+    /// One `<name>.yaml` per environment.
+    pub environments_dir: PathBuf,
+    /// Where modules with tasks are looked for, first match wins.
+    pub modulepath: Vec<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            broker: Broker::default(),
+            ssl: Ssl::default(),
+            limits: LimitsSection::default(),
+            engine: Engine::default(),
+            log: Log::default(),
+            data_dir: "data".into(),
+            environments_dir: "environments".into(),
+            modulepath: vec!["modules".into()],
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file, applies the overrides of the environment, checks, and makes paths absolute.
+    ///
+    /// # Errors
+    /// Names the file with line and key, or the variable, and what is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, std::env::vars_os())
+    }
+
+    /// As [`Config::load`], with the variables given.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(
+        path: &Path,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let config: Self = yaml::read(path)?;
+        let config = config.overridden(variables)?;
+        config.check(path)?;
+        let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let base = std::path::absolute(base).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Ok(config.anchored(&base))
+    }
+
+    fn overridden(self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
+        let mut tree = serde_json::to_value(&self).expect("a configuration serializes");
+        let mut changed = Vec::new();
+        for (name, value) in variables {
+            let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
+            if !name.starts_with(OVERRIDE_PREFIX) || NOT_KEYS.contains(&name) {
+                continue;
+            }
+            let key = name[OVERRIDE_PREFIX.len()..].to_lowercase().replace("__", ".");
+            let place = find(&mut tree, &key).ok_or_else(|| ConfigError::Variable {
+                name: name.to_owned(),
+                reason: format!("there is no key '{key}'"),
+            })?;
+            *place = scalar::from_text(value);
+            changed.push(name.to_owned());
+        }
+        if changed.is_empty() {
+            return Ok(self);
+        }
+        serde_json::from_value(tree)
+            .map_err(|error| ConfigError::Variable { name: changed.join(", "), reason: error.to_string() })
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let invalid = |key: &str, reason: String| {
+            Err(ConfigError::Invalid { path: path.to_owned(), key: key.to_owned(), reason })
+        };
+        let limits = &self.limits;
+        let counts = [
+            ("limits.concurrent_compiles", limits.concurrent_compiles),
+            ("limits.concurrent_runs", limits.concurrent_runs),
+            ("limits.concurrent_tasks", limits.concurrent_tasks),
+            ("limits.job_nodes", limits.job_nodes),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return invalid(key, "must be at least 1".to_owned());
+        }
+        for (key, timeout) in [("deploy_timeout", limits.deploy_timeout), ("task_timeout", limits.task_timeout)] {
+            if timeout > limits.job_timeout {
+                return invalid(&format!("limits.{key}"), "must not be more than limits.job_timeout".to_owned());
+            }
+        }
+        if self.server.names.is_empty() {
+            return invalid("server.names", "needs at least one name".to_owned());
+        }
+        if let Some(url) = &self.server.public_url
+            && !url.starts_with("https://")
+        {
+            return invalid("server.public_url", format!("'{url}' must begin with https://"));
+        }
+        Ok(())
+    }
+
+    fn anchored(mut self, base: &Path) -> Self {
+        let ssl = &mut self.ssl;
+        let single = [&mut self.data_dir, &mut self.environments_dir, &mut ssl.cert, &mut ssl.key, &mut ssl.ca];
+        for path in single.into_iter().chain(ssl.crl.as_mut()).chain(&mut self.modulepath) {
+            *path = base.join(&*path);
+        }
+        self
+    }
+
+    /// Where the TLS material of both listeners is.
+    #[must_use]
+    pub fn tls_paths(&self) -> TlsPaths {
+        let ssl = &self.ssl;
+        TlsPaths { cert: ssl.cert.clone(), key: ssl.key.clone(), ca: ssl.ca.clone(), crl: ssl.crl.clone() }
+    }
+
+    /// The base of all links, where none is configured and the request's Host is none of our names.
+    #[must_use]
+    pub fn default_url(&self, api: SocketAddr) -> String {
+        let name = self.server.names.first().map_or("localhost", String::as_str);
+        let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+        format!("https://{name}:{}", api.port())
+    }
+}
+
+/// The place of a dotted key in a tree of objects.
+fn find<'tree>(tree: &'tree mut Value, key: &str) -> Option<&'tree mut Value> {
+    key.split('.').try_fold(tree, |node, part| node.as_object_mut()?.get_mut(part))
+}

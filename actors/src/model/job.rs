@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, RunKey, TransactionId};
+use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, RunKey, TaskName, TransactionId};
 
 /// The state of a job (orchestrator API, §11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,6 +117,23 @@ pub struct Owner {
     pub role: String,
 }
 
+/// What lists show of a job that is fixed at its creation: light, whatever the number of its nodes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobHeader {
+    pub kind: JobKind,
+    /// The task's name; `None` for deploy jobs.
+    pub task: Option<TaskName>,
+    pub environment: Option<EnvironmentName>,
+    pub options: Value,
+    pub owner: Owner,
+    pub description: String,
+    pub userdata: Value,
+    pub created_at: DateTime<Utc>,
+    pub concurrency: Option<NonZeroU32>,
+    pub run_timeout: Duration,
+    pub node_count: u32,
+}
+
 /// Everything about a job that is fixed at its creation and committed with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -153,6 +170,28 @@ impl JobSpec {
     #[must_use]
     pub fn kind(&self) -> JobKind {
         self.action.kind()
+    }
+
+    /// The part that lists show.
+    #[must_use]
+    pub fn header(&self) -> JobHeader {
+        let task = match &*self.action {
+            Action::Deploy(_) => None,
+            Action::Task(task) => Some(task.task.clone()),
+        };
+        JobHeader {
+            kind: self.kind(),
+            task,
+            environment: self.environment.clone(),
+            options: self.options.clone(),
+            owner: self.owner.clone(),
+            description: self.description.clone(),
+            userdata: self.userdata.clone(),
+            created_at: self.created_at,
+            concurrency: self.concurrency,
+            run_timeout: self.run_timeout,
+            node_count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
+        }
     }
 
     /// The certname at `node`.

@@ -17,7 +17,7 @@ pub use event::{EventKind, EventRecord};
 pub use ids::{
     Attempt, CertName, EnvironmentName, EventSeq, InvalidName, JobId, NodeIndex, RunKey, TaskName, TransactionId,
 };
-pub use job::{JobKind, JobSpec, JobState, Owner, StopMode};
+pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
 pub use node::{Cause, NodeEnd, NodeState};
 pub use outcome::{PuppetOutcome, RunOutcome, TaskOutcome};
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::model::{
-    Attempt, Cause, CertName, EventRecord, EventSeq, JobId, JobKind, JobSpec, JobState, NodeCounts, NodeEnd, NodeIndex,
-    NodeState, StopMode, TransactionId,
+    Attempt, Cause, CertName, EventRecord, EventSeq, JobHeader, JobId, JobKind, JobSpec, JobState, NodeCounts, NodeEnd,
+    NodeIndex, NodeState, StopMode, TransactionId,
 };
 
 /// Why the store did not do what was asked.
@@ -80,7 +80,8 @@ pub enum Write {
 #[derive(Debug, Clone)]
 pub struct JobRecord {
     pub id: JobId,
-    pub spec: Arc<JobSpec>,
+    /// The light part of the specification; recovery finds all of it in [`UnfinishedJob::spec`].
+    pub header: Arc<JobHeader>,
     pub state: JobState,
     pub counts: NodeCounts,
     /// Oldest first; the last one is open.
@@ -181,7 +182,7 @@ pub struct NodeQuery {
     pub descending: bool,
     /// Skips that many matching nodes; used with `after: None`.
     pub offset: u64,
-    /// At most 1,000.
+    /// At most 1,000. A page may hold fewer than that while more follow: `NodePage::next` tells.
     pub limit: u32,
     /// Continues where an earlier page ended.
     pub after: Option<NodeCursor>,
@@ -215,6 +216,7 @@ pub struct StoredNode {
 #[derive(Debug, Clone)]
 pub struct UnfinishedJob {
     pub record: JobRecord,
+    pub spec: Arc<JobSpec>,
     /// One per node, by index, decisions already applied.
     pub nodes: Vec<StoredNode>,
 }

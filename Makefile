@@ -1,0 +1,27 @@
+# Set-up, checks and tests of bunraku. `make help` lists the targets.
+
+CARGO ?= cargo
+# A panicking test without a backtrace says too little in CI.
+export RUST_BACKTRACE ?= 1
+
+.PHONY: help demo check test bench render
+
+help:              ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo:              ## everything on a throw-away directory, with five real agents
+	$(CARGO) run --release -- demo
+
+check:             ## format, clippy with warnings denied, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+test:              ## all tests; on Debian as root installs what the real-component suites need
+	tests/run
+
+bench:             ## benchmarks, each beside its bare baseline
+	$(CARGO) bench --workspace
+
+render:            ## writes config/bunraku.yaml and the table of docs/configuration.md from src/config/keys.rs
+	BUNRAKU_RENDER=1 $(CARGO) test --test it config::

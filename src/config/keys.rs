@@ -1,0 +1,139 @@
+//! Every key of `bunraku.yaml`: default, the name that Puppet Enterprise has for it, and what it means. The shipped file
+//! and the table in `docs/configuration.md` are rendered from here, so they cannot drift apart.
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Dotted: `section.key`.
+    pub path: &'static str,
+    /// As it would be written in the file.
+    pub default: &'static str,
+    /// PE's name, or `""`.
+    pub pe: &'static str,
+    /// What it means, one or two sentences.
+    pub help: &'static str,
+    /// Whether SIGHUP applies a changed value; all others need a restart.
+    pub reloads: bool,
+}
+
+const fn key(path: &'static str, default: &'static str, pe: &'static str, help: &'static str) -> Key {
+    Key { path, default, pe, help, reloads: false }
+}
+
+/// All keys, in the order of the shipped file.
+pub const KEYS: &[Key] = &[
+    key("data_dir", "data", "", "The database and everything else that the service writes."),
+    key(
+        "environments_dir",
+        "environments",
+        "",
+        "One <name>.yaml per environment: nodes, applications, module path. Changes are picked up while the service runs.",
+    ),
+    key(
+        "modulepath",
+        "[modules]",
+        "",
+        "Directories with modules whose tasks are offered, the first match wins. An environment may name its own.",
+    ),
+    key("server.listen", "\"[::]:8143\"", "orchestrator ssl-port", "Address and port of API and dashboard."),
+    key(
+        "server.names",
+        "[localhost]",
+        "",
+        "Names and addresses by which clients reach the service; the first one stands in links when neither public_url nor the request's Host decides.",
+    ),
+    key(
+        "server.public_url",
+        "null",
+        "",
+        "Base of all links in answers, for example https://orch.example.com:8143. Unset: the request's Host, if it is one of server.names.",
+    ),
+    key("server.workers", "null", "", "Threads that answer HTTP requests. Unset: one per core."),
+    key("server.body_limit", "16 MiB", "", "The largest request body that is read."),
+    key("broker.listen", "\"[::]:8142\"", "pcp-broker ssl-port", "Address and port for the nodes' agents."),
+    key("broker.idle_timeout", "6m", "pcp-broker idle-timeout", "A session that is silent for so long is closed."),
+    key(
+        "broker.settle_time",
+        "1m 30s",
+        "",
+        "After a start of the service, no run is ended for a missing connection or answer before this time is over: agents need time to come back.",
+    ),
+    key(
+        "broker.max_connections",
+        "15000",
+        "pcp-broker max-connections",
+        "The most sessions at once; more are refused with 503.",
+    ),
+    key(
+        "broker.max_message_size",
+        "64 MiB",
+        "pcp-broker max-message-size",
+        "The largest message that an agent may send.",
+    ),
+    key("broker.controllers", "[]", "", "Certificate names that may connect as something else than an agent."),
+    key("ssl.cert", "ssl/cert.pem", "ssl-cert", "The service's certificate, followed by intermediates, if any."),
+    key("ssl.key", "ssl/key.pem", "ssl-key", "Its private key."),
+    key("ssl.ca", "ssl/ca.pem", "ssl-ca-cert", "Bundle of the CA certificates that sign nodes."),
+    key(
+        "ssl.crl",
+        "ssl/crl.pem",
+        "ssl-crl-path",
+        "Bundle of revocation lists; null turns revocation checks off. Read again at SIGHUP.",
+    ),
+    key(
+        "limits.concurrent_compiles",
+        "8",
+        "global_concurrent_compiles",
+        "Catalogs that may be compiled at once, over all jobs. A run counts until its catalog is there.",
+    ),
+    key("limits.concurrent_runs", "200", "", "Puppet runs at once, over all jobs."),
+    key("limits.concurrent_tasks", "250", "task_concurrency", "Task runs at once, over all jobs."),
+    key(
+        "limits.compile_hold",
+        "30s",
+        "",
+        "How long a run counts as compiling when its agent does not report that the catalog is there.",
+    ),
+    key("limits.deploy_timeout", "1h", "default deploy timeout", "The longest that one Puppet run may take."),
+    key("limits.task_timeout", "1h", "default task timeout", "The longest that one task run may take."),
+    key("limits.job_timeout", "1day", "", "Nodes that have not started so long after the job's creation are skipped."),
+    key("limits.connect_timeout", "30s", "pcp_timeout", "How long a node whose turn it is may take to connect."),
+    key(
+        "limits.lost_contact",
+        "7m",
+        "allowed_pcp_status_requests (35 x 12 s)",
+        "A running node that is away or silent for so long is given up.",
+    ),
+    key("limits.cancel_timeout", "30s", "", "How long an agent may take to confirm that a run was ended by force."),
+    key(
+        "limits.abandoned_hold",
+        "10m",
+        "",
+        "How long a run that ended without its agent's word still counts in the limits.",
+    ),
+    key(
+        "limits.resend_window",
+        "1h",
+        "",
+        "A request that never arrived is sent again only within this time after its start.",
+    ),
+    key(
+        "limits.resend_to_pxp_agents",
+        "true",
+        "",
+        "Whether that holds for pxp-agent too, which cannot tell a lost spool from a request that never came.",
+    ),
+    key("limits.status_timeout", "12s", "", "How long a status query may stay unanswered."),
+    key("limits.status_interval", "2m", "", "How often a silent run is asked about."),
+    key("limits.job_nodes", "200000", "", "The most nodes of one job."),
+    key("limits.output", "1 MiB", "", "The most output that is kept of one run; what is cut is marked."),
+    key("engine.threads", "null", "", "Threads for jobs and their nodes. Unset: one per core."),
+    Key {
+        path: "log.level",
+        default: "info",
+        pe: "logback level",
+        help: "error, warn, info, debug or trace, or a filter such as info,bunraku::broker=debug.",
+        reloads: true,
+    },
+    key("log.format", "human", "", "human or json; both go to standard error."),
+];

@@ -1,0 +1,200 @@
+//! The sections of `bunraku.yaml`. What each key means stands in [`super::keys`], once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bunraku_actors::handle::Limits;
+use serde::{Deserialize, Serialize};
+
+use super::scalar;
+
+/// `server`: API and dashboard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    pub listen: String,
+    pub names: Vec<String>,
+    pub public_url: Option<String>,
+    pub workers: Option<usize>,
+    #[serde(with = "scalar::size")]
+    pub body_limit: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "[::]:8143".to_owned(),
+            names: vec!["localhost".to_owned()],
+            public_url: None,
+            workers: None,
+            body_limit: 16 << 20,
+        }
+    }
+}
+
+/// `broker`: the nodes' side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Broker {
+    pub listen: String,
+    #[serde(with = "scalar::duration")]
+    pub idle_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub settle_time: Duration,
+    pub max_connections: usize,
+    #[serde(with = "scalar::size")]
+    pub max_message_size: u64,
+    pub controllers: Vec<String>,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            listen: "[::]:8142".to_owned(),
+            idle_timeout: Duration::from_secs(360),
+            settle_time: Limits::default().settle_time,
+            max_connections: 15_000,
+            max_message_size: 64 << 20,
+            controllers: Vec::new(),
+        }
+    }
+}
+
+/// `ssl`: certificates of both listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ssl {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
+    pub crl: Option<PathBuf>,
+}
+
+impl Default for Ssl {
+    fn default() -> Self {
+        Self {
+            cert: "ssl/cert.pem".into(),
+            key: "ssl/key.pem".into(),
+            ca: "ssl/ca.pem".into(),
+            crl: Some("ssl/crl.pem".into()),
+        }
+    }
+}
+
+/// `limits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    pub concurrent_compiles: u32,
+    pub concurrent_runs: u32,
+    pub concurrent_tasks: u32,
+    #[serde(with = "scalar::duration")]
+    pub compile_hold: Duration,
+    #[serde(with = "scalar::duration")]
+    pub deploy_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub task_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub job_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub connect_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub lost_contact: Duration,
+    #[serde(with = "scalar::duration")]
+    pub cancel_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub abandoned_hold: Duration,
+    #[serde(with = "scalar::duration")]
+    pub resend_window: Duration,
+    pub resend_to_pxp_agents: bool,
+    #[serde(with = "scalar::duration")]
+    pub status_timeout: Duration,
+    #[serde(with = "scalar::duration")]
+    pub status_interval: Duration,
+    pub job_nodes: u32,
+    #[serde(with = "scalar::size")]
+    pub output: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        let engine = Limits::default();
+        Self {
+            concurrent_compiles: engine.concurrent_compiles,
+            concurrent_runs: engine.concurrent_runs,
+            concurrent_tasks: engine.concurrent_tasks,
+            compile_hold: engine.compile_hold,
+            deploy_timeout: engine.deploy_timeout,
+            task_timeout: engine.task_timeout,
+            job_timeout: engine.job_timeout,
+            connect_timeout: engine.connect_timeout,
+            lost_contact: engine.lost_contact,
+            cancel_timeout: engine.cancel_timeout,
+            abandoned_hold: engine.abandoned_hold,
+            resend_window: engine.resend_window,
+            resend_to_pxp_agents: engine.resend_to_pxp_agents,
+            status_timeout: engine.status_timeout,
+            status_interval: engine.status_interval,
+            job_nodes: engine.job_nodes,
+            output: 1 << 20,
+        }
+    }
+}
+
+impl LimitsSection {
+    /// The engine's limits; `settle_time` comes from the broker's section.
+    #[must_use]
+    pub fn for_engine(&self, settle_time: Duration) -> Limits {
+        Limits {
+            concurrent_compiles: self.concurrent_compiles,
+            concurrent_runs: self.concurrent_runs,
+            concurrent_tasks: self.concurrent_tasks,
+            compile_hold: self.compile_hold,
+            deploy_timeout: self.deploy_timeout,
+            task_timeout: self.task_timeout,
+            job_timeout: self.job_timeout,
+            connect_timeout: self.connect_timeout,
+            lost_contact: self.lost_contact,
+            cancel_timeout: self.cancel_timeout,
+            abandoned_hold: self.abandoned_hold,
+            resend_window: self.resend_window,
+            resend_to_pxp_agents: self.resend_to_pxp_agents,
+            settle_time,
+            status_timeout: self.status_timeout,
+            status_interval: self.status_interval,
+            job_nodes: self.job_nodes,
+        }
+    }
+}
+
+/// `engine`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    pub threads: Option<usize>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Human }
+    }
+}
