@@ -1,5 +1,8 @@
 //! The status API on the same port (API §10), and `GET /orchestrator/v1/status`. No token; errors in its own shape.
 
+use std::fmt;
+
+use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -7,38 +10,35 @@ use serde_json::{Map, Value, json};
 use super::auth::Viewer;
 use super::request::Query;
 use super::state::State;
-use super::{Answer, JSON, json as json_answer};
+use super::{Answer, ApiError, JSON, json as json_answer};
 
 const SERVICES: [&str; 3] = ["orchestrator-service", "broker-service", "status-service"];
 const LEVELS: [&str; 3] = ["critical", "info", "debug"];
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// All services.
-pub(super) async fn services(req: HttpRequest, state: web::Data<State>) -> Answer {
-    let level = match level(&req) {
-        Ok(level) => level,
-        Err(refusal) => return Ok(refusal),
-    };
+pub(super) async fn services(req: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, Refusal> {
+    let level = level(&req)?;
     let entries: Map<String, Value> =
         SERVICES.iter().map(|name| ((*name).to_owned(), entry(&state, name, level))).collect();
     let running = SERVICES.iter().all(|name| word(&state, name) == "running");
-    json_answer(status(running), &entries)
+    Ok(json_answer(status(running), &entries)?)
 }
 
 /// One service.
-pub(super) async fn service(req: HttpRequest, state: web::Data<State>, name: web::Path<String>) -> Answer {
-    let level = match level(&req) {
-        Ok(level) => level,
-        Err(refusal) => return Ok(refusal),
-    };
-    let Some(name) = SERVICES.into_iter().find(|known| *known == name.as_str()) else {
-        return Ok(refuse(
-            StatusCode::NOT_FOUND,
-            "service-not-found",
-            format!("No status function is registered for service {name}"),
-        ));
-    };
-    json_answer(status(word(&state, name) == "running"), &entry(&state, name, level))
+pub(super) async fn service(
+    req: HttpRequest,
+    state: web::Data<State>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Refusal> {
+    let level = level(&req)?;
+    let known = SERVICES.into_iter().find(|known| *known == name.as_str());
+    let name = known.ok_or_else(|| Refusal {
+        status: StatusCode::NOT_FOUND,
+        kind: "service-not-found",
+        message: format!("No status function is registered for service {name}"),
+    })?;
+    Ok(json_answer(status(word(&state, name) == "running"), &entry(&state, name, level))?)
 }
 
 /// All services in one word.
@@ -107,15 +107,43 @@ fn orchestrator_status(state: &State) -> Value {
     })
 }
 
-fn level(req: &HttpRequest) -> Result<&'static str, HttpResponse> {
-    let asked = Query::of(req).text("level").unwrap_or("info").to_owned();
+fn level(req: &HttpRequest) -> Result<&'static str, Refusal> {
+    let query = Query::of(req);
+    let asked = query.text("level").unwrap_or("info");
     LEVELS.into_iter().find(|level| *level == asked).ok_or_else(|| {
         let shown: String = asked.chars().take(80).collect();
         let message = format!("Invalid level: '{shown}'. Valid levels are {}", LEVELS.join(", "));
-        refuse(StatusCode::BAD_REQUEST, "request-data-invalid", message)
+        Refusal { status: StatusCode::BAD_REQUEST, kind: "request-data-invalid", message }
     })
 }
 
-fn refuse(status: StatusCode, kind: &str, message: String) -> HttpResponse {
-    HttpResponse::build(status).content_type(JSON).body(json!({ "type": kind, "message": message }).to_string())
+/// An error of the status API, which has keys of its own.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status(), kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = json!({ "type": self.kind, "message": self.message });
+        HttpResponse::build(self.status).content_type(JSON).body(body.to_string())
+    }
 }

@@ -22,3 +22,6 @@ pub(crate) use scope::node_list;
 pub(crate) use stop::{StopRequest, stop_request};
 pub(crate) use task::task_command;
 pub(crate) use token::token_request;
+
+#[cfg(test)]
+mod tests;
