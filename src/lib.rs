@@ -2,10 +2,13 @@
 
 pub mod agent;
 pub mod api;
+pub mod app;
 pub mod broker;
+pub mod ca;
 pub mod cli;
 pub mod config;
 pub mod directory;
+pub mod files;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -1,3 +1,8 @@
 //! The binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bunraku::tls::install_provider();
+    bunraku::cli::run()
+}

@@ -1,6 +1,8 @@
 //! The API's own port: tokens and who stands behind them. The store implements it on the same writer.
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bunraku_actors::ports::StoreError;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,13 @@ impl TokenHash {
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
+}
+
+/// The text of a new token: 256 random bits, URL-safe, without padding.
+#[must_use]
+pub fn new_token_text() -> String {
+    let bits: [u8; 32] = rand::random();
+    URL_SAFE_NO_PAD.encode(bits)
 }
 
 /// A token as listed; its text is shown once, at creation, and never again.

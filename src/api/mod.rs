@@ -1,3 +1,58 @@
 //! The HTTP API: handlers translate, the engine decides.
+//!
+//! A handler extracts, authorizes, makes one call and renders. `request/` turns bodies and queries into checked commands,
+//! `types/` are the shapes of the answers, `error` is the one table of errors, `routes` the one table of routes. Nothing
+//! here knows the store's or the broker's implementation, nor an actor.
 
 pub mod accounts;
+mod auth;
+mod command;
+mod document;
+mod environments;
+mod error;
+mod events;
+mod files;
+mod health;
+mod inventory;
+mod jobs;
+mod links;
+mod live;
+mod nodes;
+mod observe;
+mod report;
+mod request;
+mod root;
+mod routes;
+mod server;
+mod sse;
+mod state;
+mod status;
+mod tasks;
+mod tokens;
+pub mod types;
+
+pub use error::ApiError;
+pub use routes::{Access, ENDPOINTS, Endpoint, configure};
+pub use server::Server;
+pub use state::{Options, Probe, State};
+
+/// The content type of every JSON answer, errors included: some clients parse no other.
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+/// What handlers return.
+pub(crate) type Answer = Result<HttpResponse, ApiError>;
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let text = serde_json::to_string(body).map_err(|error| ApiError::internal(format!("cannot render: {error}")))?;
+    Ok(HttpResponse::build(status).content_type(JSON).body(text))
+}
+
+/// A JSON answer with status 200.
+pub(crate) fn ok(body: &impl Serialize) -> Answer {
+    json(StatusCode::OK, body)
+}

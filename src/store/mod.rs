@@ -1,1 +1,154 @@
 //! The store: SQLite behind one writer thread, readers apart.
+//!
+//! Implements [`JobStore`] for the engine and [`Accounts`] for the API. It judges whether a write is possible, and
+//! nothing else: what to write is decided by the engine. Map: `writer` commits groups and chunks, `reader` answers from
+//! snapshots, `decision` and `rows` are what both apply, `schema` opens files and migrates them.
+//!
+//! [`JobStore`]: bunraku_actors::ports::JobStore
+//! [`Accounts`]: crate::api::accounts::Accounts
+
+mod accounts;
+mod columns;
+mod decision;
+mod fault;
+mod job_store;
+mod reader;
+mod request;
+mod rows;
+mod schema;
+mod shared;
+mod specs;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bunraku_actors::ports::StoreError;
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+use self::fault::Fault;
+pub use self::fault::OpenError;
+use self::reader::Readers;
+use self::request::{Reply, Request};
+use self::shared::Shared;
+use self::writer::{Outstanding, QUEUE_CAPACITY, Writer};
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Reading connections; reads beyond so many at once wait.
+    pub readers: usize,
+    /// How long a write waits for a lock of another process before the store counts as in trouble.
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 4, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The durable memory of the service. Cheap to clone; the file is open until [`Store::close`] or the last clone's drop.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` only while being dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    readers: Readers,
+    reader_count: usize,
+    outstanding: watch::Receiver<Outstanding>,
+    touched: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+}
+
+impl Store {
+    /// Opens the database at `path`, makes it if it is not there, and brings its schema up to date (after a copy).
+    ///
+    /// # Errors
+    /// See [`OpenError`]: the file belongs to something else, is newer than this release, or cannot be used.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let connection = schema::open_writer(path, options.busy_timeout)?;
+        let readers = Readers::open(path, options.readers, options.busy_timeout)?;
+        let shared = Arc::new(Shared::new());
+        let (writer, outstanding) = Writer::new(connection, Arc::clone(&shared)).map_err(|fault| match fault {
+            Fault::Sqlite(source) => OpenError::Sqlite { path: path.to_owned(), doing: "read", source },
+            other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
+        })?;
+        let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(queue));
+        let thread =
+            thread.map_err(|source| OpenError::Io { path: path.to_owned(), doing: "start the writer of", source })?;
+        Ok(Self(Arc::new(Inner {
+            requests: Some(requests),
+            thread: Mutex::new(Some(thread)),
+            shared,
+            readers,
+            reader_count: options.readers,
+            outstanding,
+            touched: Mutex::default(),
+        })))
+    }
+
+    /// Commits what was handed in before, then closes the file. Everything handed in later fails. Idempotent.
+    pub async fn close(&self) {
+        // An error means that the thread has ended already.
+        let _ = self.0.requests().send(Request::Close).await;
+        let thread = self.0.thread.lock().take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writer thread of the store did not end well");
+            }
+        }
+        self.0.readers.close(self.0.reader_count).await;
+    }
+
+    /// Hands a request to the writer and waits for its answer; waits for room when the queue is full.
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.requests().send(request(reply)).await;
+        sent.map_err(|_| self.ended())?;
+        answer.await.map_err(|_| self.ended())?
+    }
+
+    /// Why the writer gives no answer.
+    fn ended(&self) -> StoreError {
+        StoreError::Failed(self.0.shared.trouble().unwrap_or_else(|| "it is closed".to_owned()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&rusqlite::Connection, &specs::Specs) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.0.shared);
+        self.0.readers.read(move |connection| body(connection, &shared.specs)).await
+    }
+}
+
+impl Inner {
+    fn requests(&self) -> &mpsc::Sender<Request> {
+        self.requests.as_ref().expect("it is taken only by drop")
+    }
+}
+
+impl Drop for Inner {
+    /// Without [`Store::close`]: lets the writer finish what it has, so that the file can be opened again at once.
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer thread of the store did not end well");
+        }
+    }
+}

@@ -63,6 +63,13 @@ impl Uri {
         &self.text
     }
 
+    /// Whether `other` is this URI, where `*` as common name or type stands for any.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        let fits = |pattern: &str, text: &str| pattern == "*" || pattern == text;
+        fits(self.common_name(), other.common_name()) && fits(self.kind(), other.kind())
+    }
+
     /// Whether common name or type is the wildcard `*`.
     #[must_use]
     pub fn is_pattern(&self) -> bool {
@@ -176,9 +183,9 @@ pub struct Message {
     pub data: Option<Box<RawValue>>,
 }
 
-/// The text is no PCP message.
+/// The text is no PCP message, or its data have another shape than the message type asks for.
 #[derive(Debug, thiserror::Error)]
-#[error("could not decode message: {0}")]
+#[error(transparent)]
 pub struct DecodeError(#[from] serde_json::Error);
 
 impl Message {
@@ -191,7 +198,7 @@ impl Message {
         message_type: MessageType,
         sender: Option<Uri>,
         target: Option<Uri>,
-        data: Option<&impl Serialize>,
+        data: Option<&(impl Serialize + ?Sized)>,
     ) -> Self {
         let data = data.map(|data| serde_json::value::to_raw_value(data).expect("plain data types serialize to JSON"));
         Self { id: Uuid::new_v4(), message_type, target, sender, in_reply_to: None, data }

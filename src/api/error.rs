@@ -1,0 +1,290 @@
+//! The one table of HTTP errors: which failure has which status, `kind` and `details` (API §2).
+//!
+//! Handlers return [`ApiError`]; nothing else in the API builds an error body. Secrets never get in: values of requests
+//! are shown only where they are names or numbers.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, ResponseError};
+use bunraku_actors::handle::OrchestratorError;
+use bunraku_actors::model::InvalidName;
+use bunraku_actors::ports::{DirectoryError, StoreError};
+use serde_json::{Value, json};
+
+use super::JSON;
+
+/// Seconds after which a client may try again what was refused with 503.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// An answer that is an error: status, kind, message for people, details for programs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    msg: String,
+    details: Value,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, msg: impl Into<String>, details: Value) -> Self {
+        Self { status, kind, msg: msg.into(), details }
+    }
+
+    /// 400 `validation-error` about one key of a body, a query or a path.
+    #[must_use]
+    pub fn invalid(key: &str, msg: impl Into<String>) -> Self {
+        Self::validation(msg, json!({ "key": key }))
+    }
+
+    /// 400 `validation-error` with details of the caller's choice.
+    #[must_use]
+    pub fn validation(msg: impl Into<String>, details: Value) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "puppetlabs.orchestrator/validation-error", msg, details)
+    }
+
+    /// 400 for a key whose value has the wrong JSON type; the value itself is not shown.
+    #[must_use]
+    pub fn wrong_type(key: &str, expected: &str, found: &Value) -> Self {
+        let found = type_name(found);
+        Self::validation(
+            format!("{key} must be {expected}, not {found}"),
+            json!({ "key": key, "expected": expected, "found": found }),
+        )
+    }
+
+    /// 400 for a required key that is absent or null.
+    #[must_use]
+    pub fn missing(key: &str) -> Self {
+        Self::invalid(key, format!("{key} is required"))
+    }
+
+    /// 400 `empty-target`.
+    #[must_use]
+    pub fn empty_target(environment: &str, target: &str) -> Self {
+        OrchestratorError::EmptyTarget { environment: environment.to_owned(), target: target.to_owned() }.into()
+    }
+
+    /// 404 `unknown-environment`.
+    #[must_use]
+    pub fn unknown_environment(name: &str) -> Self {
+        OrchestratorError::UnknownEnvironment(name.chars().take(80).collect()).into()
+    }
+
+    /// 404 `unknown-job`; the name is shown as the request wrote it.
+    #[must_use]
+    pub fn unknown_job(name: &str) -> Self {
+        let name: String = name.chars().take(80).collect();
+        let msg = format!("Unknown job {name}");
+        Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-job", msg, json!({ "job": name }))
+    }
+
+    /// 404 for a route, or a thing that has no kind of its own.
+    #[must_use]
+    pub fn not_found(msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/not-found", msg, json!({}))
+    }
+
+    /// 405 for a known route asked with another method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, allowed: &[&str]) -> Self {
+        let msg = format!("{method} is not allowed here; allowed: {}", allowed.join(", "));
+        let kind = "puppetlabs.orchestrator/method-not-allowed";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, msg, json!({ "allowed": allowed }))
+    }
+
+    /// 413 for a body beyond the limit.
+    #[must_use]
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "puppetlabs.orchestrator/validation-error",
+            format!("the request body is larger than {limit} bytes"),
+            json!({ "limit": limit }),
+        )
+    }
+
+    /// 401 with a kind of the RBAC namespace.
+    #[must_use]
+    pub fn unauthenticated(kind: &'static str, msg: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, kind, msg, json!({}))
+    }
+
+    /// 403 `not-permitted`.
+    #[must_use]
+    pub fn not_permitted(msg: impl Into<String>, details: Value) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "puppetlabs.orchestrator/not-permitted", msg, details)
+    }
+
+    /// 503: try again later.
+    #[must_use]
+    pub fn unavailable(msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "puppetlabs.orchestrator/unavailable", msg, json!({}))
+    }
+
+    /// 500 `unknown-error`.
+    #[must_use]
+    pub fn internal(msg: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "puppetlabs.orchestrator/unknown-error", msg, json!({}))
+    }
+
+    fn with_details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The kind that clients switch on.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The `details` object.
+    #[must_use]
+    pub fn details(&self) -> &Value {
+        &self.details
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.msg)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type(JSON);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        let body = json!({ "kind": self.kind, "msg": self.msg, "details": self.details });
+        response.body(body.to_string())
+    }
+}
+
+impl From<OrchestratorError> for ApiError {
+    fn from(error: OrchestratorError) -> Self {
+        let msg = error.to_string();
+        let bad_request = |kind, details| Self::new(StatusCode::BAD_REQUEST, kind, msg.clone(), details);
+        let not_found = |kind, details| Self::new(StatusCode::NOT_FOUND, kind, msg.clone(), details);
+        match error {
+            OrchestratorError::UnknownEnvironment(environment) => {
+                not_found("puppetlabs.orchestrator/unknown-environment", json!({ "environment": environment }))
+            }
+            OrchestratorError::EmptyEnvironment(environment) => {
+                bad_request("puppetlabs.orchestrator/empty-environment", json!({ "environment": environment }))
+            }
+            OrchestratorError::EmptyTarget { environment, target } => bad_request(
+                "puppetlabs.orchestrator/empty-target",
+                json!({ "environment": environment, "target": target }),
+            ),
+            OrchestratorError::DependencyCycle { environment, cycle } => bad_request(
+                "puppetlabs.orchestrator/dependency-cycle",
+                json!({ "environment": environment, "cycle": cycle }),
+            ),
+            OrchestratorError::UnknownTask { task, environment } => {
+                not_found("puppetlabs.orchestrator/unknown-task", json!({ "task": task, "environment": environment }))
+            }
+            OrchestratorError::Invalid { key, message } => Self::invalid(&key, message),
+            OrchestratorError::QueryUnsupported(_) => bad_request("puppetlabs.orchestrator/query-error", json!({})),
+            OrchestratorError::UnknownJob(job) => Self::unknown_job(&job.to_string()),
+            OrchestratorError::Busy | OrchestratorError::Unavailable(_) => Self::unavailable(msg),
+            // Not a 503: that would invite the client to send the command a second time.
+            OrchestratorError::Unknown(_) => Self::internal(msg).with_details(json!({ "outcome": "unknown" })),
+            OrchestratorError::Store(error) => error.into(),
+            OrchestratorError::Directory(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Failed(_) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        let msg = error.to_string();
+        match error {
+            DirectoryError::Unavailable(_) => Self::unavailable(msg),
+            DirectoryError::BrokenTask { task, .. } => Self::internal(msg).with_details(json!({ "task": task })),
+        }
+    }
+}
+
+/// 400 for a name that breaks its grammar.
+impl From<(&str, InvalidName)> for ApiError {
+    fn from((key, error): (&str, InvalidName)) -> Self {
+        let details = json!({ "key": key, "value": error.value });
+        Self::validation(error.to_string(), details)
+    }
+}
+
+/// What JSON calls the type of a value.
+#[must_use]
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bunraku_actors::model::JobId;
+
+    use super::*;
+
+    #[test]
+    fn every_engine_error_has_its_row() {
+        let text = || "x".to_owned();
+        let rows: Vec<(OrchestratorError, u16, &str)> = vec![
+            (OrchestratorError::UnknownEnvironment(text()), 404, "unknown-environment"),
+            (OrchestratorError::EmptyEnvironment(text()), 400, "empty-environment"),
+            (OrchestratorError::EmptyTarget { environment: text(), target: text() }, 400, "empty-target"),
+            (OrchestratorError::DependencyCycle { environment: text(), cycle: vec![] }, 400, "dependency-cycle"),
+            (OrchestratorError::UnknownTask { task: text(), environment: text() }, 404, "unknown-task"),
+            (OrchestratorError::Invalid { key: text(), message: text() }, 400, "validation-error"),
+            (OrchestratorError::QueryUnsupported(text()), 400, "query-error"),
+            (OrchestratorError::UnknownJob(JobId(9)), 404, "unknown-job"),
+            (OrchestratorError::Busy, 503, "unavailable"),
+            (OrchestratorError::Unavailable(text()), 503, "unavailable"),
+            (OrchestratorError::Unknown(Duration::from_secs(1)), 500, "unknown-error"),
+            (StoreError::Unavailable(text()).into(), 503, "unavailable"),
+            (StoreError::Failed(text()).into(), 503, "unavailable"),
+            (DirectoryError::Unavailable(text()).into(), 503, "unavailable"),
+            (DirectoryError::BrokenTask { task: text(), reason: text() }.into(), 500, "unknown-error"),
+        ];
+        for (error, status, kind) in rows {
+            let shown = format!("{error:?}");
+            let answer = ApiError::from(error);
+            assert_eq!(answer.status().as_u16(), status, "{shown}");
+            assert_eq!(answer.kind(), format!("puppetlabs.orchestrator/{kind}"), "{shown}");
+            assert!(answer.details().is_object(), "{shown}");
+            let retry = answer.error_response().headers().contains_key(RETRY_AFTER);
+            assert_eq!(retry, status == 503, "{shown}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Connected nodes: `GET` and `POST /inventory` of the orchestrator API (§8.3), and our own listing.
+
+use actix_web::web;
+use bunraku_actors::model::CertName;
+use bunraku_actors::ports::Connection;
+
+use super::auth::Viewer;
+use super::request::{node_list, read_body};
+use super::state::State;
+use super::types::{ConnectedNode, InventoryRecord, Items};
+use super::{Answer, ApiError, ok};
+
+/// All connected nodes.
+pub(super) async fn list(state: web::Data<State>, _: Viewer) -> Answer {
+    let connections = state.orchestrator.transport().connections();
+    let record =
+        |connection: &Connection| InventoryRecord::new(connection.node.as_str(), Some(connection), &state.broker_uri);
+    ok(&Items { items: connections.iter().map(record).collect::<Vec<_>>() })
+}
+
+/// One node; one that is not known is not connected.
+pub(super) async fn one(state: web::Data<State>, _: Viewer, name: web::Path<String>) -> Answer {
+    let node = CertName::parse(&name).map_err(|error| ApiError::from(("node", error)))?;
+    ok(&record(&state, &node))
+}
+
+/// The nodes that the body names, in its order.
+pub(super) async fn some(state: web::Data<State>, _: Viewer, payload: web::Payload) -> Answer {
+    let body = read_body(payload, &state.options).await?;
+    let nodes = node_list(&body, "nodes")?.ok_or_else(|| ApiError::missing("nodes"))?;
+    ok(&Items { items: nodes.iter().map(|node| record(&state, node)).collect::<Vec<_>>() })
+}
+
+fn record(state: &State, node: &CertName) -> InventoryRecord {
+    let connection = state.orchestrator.transport().connection(node);
+    InventoryRecord::new(node.as_str(), connection.as_ref(), &state.broker_uri)
+}
+
+/// `GET /bunraku/v1/nodes`: all connected nodes with their agents.
+pub(super) async fn connected(state: web::Data<State>, _: Viewer) -> Answer {
+    let connections = state.orchestrator.transport().connections();
+    ok(&Items { items: connections.iter().map(ConnectedNode::from).collect::<Vec<_>>() })
+}

@@ -1,0 +1,179 @@
+//! A job's events as they happen, as server-sent events.
+//!
+//! The store is read up to its end, then the feed of committed events is followed; who lags behind the feed goes back to
+//! the store. The stream ends with the job, with its token, and with the service. It does not end for a client that
+//! reads nothing: the socket's own time-out does that (`server`).
+
+use std::collections::VecDeque;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
+use bunraku_actors::ports::{Feed, JobRecord, StoreError};
+use futures_util::stream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::auth::Caller;
+use super::document::PAGE;
+use super::links::Links;
+use super::state::State;
+use super::types::Event;
+use super::{Answer, ApiError};
+
+/// Answers with the stream of a job's events after `Last-Event-ID`, else from `start`, else from the first. 204, which
+/// tells browsers not to come back, when the job is over and nothing is left to send.
+pub(super) async fn respond(
+    req: &HttpRequest,
+    state: &State,
+    caller: Caller,
+    record: JobRecord,
+    start: Option<EventSeq>,
+) -> Answer {
+    let resumed = last_event_id(req)?;
+    let links = Links::of(req, &state.options);
+    let mut follower = Follower::new(state, caller, &record, links, resumed.or(start).unwrap_or_default());
+    follower.fill().await?;
+    if follower.ready.is_empty() && record.state.is_terminal() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let chunks = stream::try_unfold(follower, Follower::step);
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(chunks))
+}
+
+fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
+    let Some(value) = req.headers().get("Last-Event-ID") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse::<u64>().ok().filter(|number| i64::try_from(*number).is_ok());
+    let number = number.ok_or_else(|| ApiError::invalid("Last-Event-ID", "Last-Event-ID must be an event's number"))?;
+    Ok(Some(EventSeq(number).next()))
+}
+
+struct Follower {
+    state: State,
+    caller: Caller,
+    job: JobId,
+    kind: JobKind,
+    links: Links,
+    feed: Feed,
+    closing: watch::Receiver<bool>,
+    /// The first event that was not read yet.
+    cursor: EventSeq,
+    /// Read but not sent; at most one page of the store or one batch of the feed.
+    ready: VecDeque<EventRecord>,
+    /// The store may hold events at or after the cursor that the feed will not bring.
+    behind: bool,
+    over: bool,
+    next_comment: Instant,
+    next_check: Instant,
+}
+
+impl Follower {
+    fn new(state: &State, caller: Caller, record: &JobRecord, links: Links, cursor: EventSeq) -> Self {
+        Self {
+            caller,
+            job: record.id,
+            kind: record.header.kind,
+            links,
+            // Subscribed before the first read: nothing can fall between store and feed.
+            feed: state.orchestrator.store().subscribe(),
+            closing: state.closing(),
+            cursor,
+            ready: VecDeque::new(),
+            behind: true,
+            over: false,
+            next_comment: Instant::now() + state.options.sse_comment,
+            next_check: Instant::now() + state.options.sse_recheck,
+            state: state.clone(),
+        }
+    }
+
+    /// Reads the next page of the store.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        let events = self.state.orchestrator.store().events(self.job, self.cursor, PAGE).await?;
+        self.behind = events.len() == PAGE as usize;
+        self.take(events);
+        Ok(())
+    }
+
+    /// Takes events of this job from the cursor on; others were sent already or belong to other jobs.
+    fn take(&mut self, events: impl IntoIterator<Item = EventRecord>) {
+        for event in events {
+            if event.job == self.job && event.seq >= self.cursor {
+                self.cursor = event.seq.next();
+                self.ready.push_back(event);
+            }
+        }
+    }
+
+    async fn step(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        loop {
+            if !self.ready.is_empty() {
+                let text = self.render()?;
+                self.next_comment = Instant::now() + self.state.options.sse_comment;
+                return Ok(Some((Bytes::from(text), self)));
+            }
+            if self.over || *self.closing.borrow() {
+                return Ok(None);
+            }
+            // Also between pages: a busy stream must not outlive its token.
+            if Instant::now() >= self.next_check {
+                if !self.caller.still_valid(&self.state).await {
+                    return Ok(None);
+                }
+                self.next_check = Instant::now() + self.state.options.sse_recheck;
+            }
+            if self.behind {
+                self.fill().await?;
+                continue;
+            }
+            if let Some(comment) = self.wait().await {
+                return Ok(Some((comment, self)));
+            }
+        }
+    }
+
+    /// Waits for events, for the end of the service, or for the time of a comment or a check.
+    async fn wait(&mut self) -> Option<Bytes> {
+        let next_timer = self.next_comment.min(self.next_check);
+        tokio::select! {
+            biased;
+            _ = self.closing.changed() => {}
+            batch = self.feed.recv() => match batch {
+                Ok(events) => {
+                    let mine: Vec<_> = events.iter().filter(|event| event.job == self.job).cloned().collect();
+                    self.take(mine);
+                }
+                Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Closed) => self.over = true,
+            },
+            () = tokio::time::sleep_until(next_timer) => {
+                if Instant::now() >= self.next_comment {
+                    self.next_comment = Instant::now() + self.state.options.sse_comment;
+                    return Some(Bytes::from_static(b": still here\n\n"));
+                }
+            }
+        }
+        None
+    }
+
+    fn render(&mut self) -> Result<String, StoreError> {
+        let mut text = String::new();
+        for event in self.ready.drain(..) {
+            let data = serde_json::to_string(&Event::new(&event, self.kind, &self.links))
+                .map_err(|error| StoreError::Failed(format!("an event cannot be rendered: {error}")))?;
+            text.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", event.seq, event.kind.name()));
+            self.over |= event.kind.is_last();
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,109 @@
+//! What every handler can reach, and the options of the HTTP side.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bunraku_actors::handle::Orchestrator;
+use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use super::accounts::Accounts;
+
+/// Settings of the HTTP side, resolved and checked by whoever starts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The base of all links, without a trailing slash, such as `https://orch.example.com:8143`.
+    pub public_url: Option<String>,
+    /// Host names by which clients may call us; links use a request's `Host` only if it is one of them. Not empty.
+    pub names: Vec<String>,
+    /// The port of links when neither `public_url` nor the request settles it.
+    pub port: u16,
+    /// The largest request body.
+    pub body_limit: usize,
+    /// How long a client may leave data unread before its connection is cut.
+    pub stalled_client: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How often a silent event stream sends a comment, so that proxies keep it.
+    pub sse_comment: Duration,
+    /// How often an event stream checks that its token still holds.
+    pub sse_recheck: Duration,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// How long a stop waits for requests in progress.
+    pub shutdown_timeout: Duration,
+}
+
+impl Options {
+    /// Defaults for a service known by these names.
+    #[must_use]
+    pub fn new(names: Vec<String>, port: u16) -> Self {
+        Self {
+            public_url: None,
+            names,
+            port,
+            body_limit: 16 * 1024 * 1024,
+            stalled_client: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            sse_comment: Duration::from_secs(15),
+            sse_recheck: Duration::from_secs(30),
+            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Tells whether a part of the service has trouble, for people; `None` when all is well.
+pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    /// The engine, and through it the read side of the store, the directory and the transport.
+    pub orchestrator: Orchestrator,
+    /// Tokens.
+    pub accounts: Arc<dyn Accounts>,
+    /// Settings.
+    pub options: Arc<Options>,
+    /// Renders `/metrics`; `None` answers it with 404.
+    pub metrics: Option<PrometheusHandle>,
+    /// The URI by which nodes know the broker, shown in the inventory.
+    pub broker_uri: String,
+    /// The broker's health.
+    pub broker_probe: Probe,
+    closing: Arc<watch::Sender<bool>>,
+}
+
+impl State {
+    /// A state without metrics and with a broker that is always well; set the fields to change that.
+    #[must_use]
+    pub fn new(orchestrator: Orchestrator, accounts: Arc<dyn Accounts>, options: Options) -> Self {
+        let broker_uri = format!("pcp://{}/server", options.names.first().map_or("localhost", String::as_str));
+        Self {
+            orchestrator,
+            accounts,
+            options: Arc::new(options),
+            metrics: None,
+            broker_uri,
+            broker_probe: Arc::new(|| None),
+            closing: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// The present time, by the engine's clock.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.orchestrator.clock().now()
+    }
+
+    /// Ends all event streams; they would hold up a graceful stop.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Becomes true when event streams must end.
+    pub(super) fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+}

@@ -1,0 +1,33 @@
+//! A line of a job's report (API §5.5).
+
+use bunraku_actors::ports::NodeRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::seconds;
+
+/// What became of one node, with the resource events of its Puppet report where the agent sends them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportItem {
+    pub node: String,
+    pub state: String,
+    pub timestamp: String,
+    pub start_timestamp: Option<String>,
+    pub finish_timestamp: Option<String>,
+    /// Objects in PuppetDB's shape, or none at all; never null.
+    pub events: Vec<Value>,
+}
+
+impl From<&NodeRecord> for ReportItem {
+    fn from(record: &NodeRecord) -> Self {
+        let started = record.started_at;
+        Self {
+            node: record.name.as_str().to_owned(),
+            state: record.state.name().to_owned(),
+            timestamp: seconds(record.changed_at),
+            start_timestamp: started.map(seconds),
+            finish_timestamp: record.finished_at.filter(|_| record.state.is_terminal()).map(seconds),
+            events: record.resource_events.clone(),
+        }
+    }
+}

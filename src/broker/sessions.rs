@@ -1,0 +1,313 @@
+//! Who is connected: sessions by URI, each with a generation, the newest one wins.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bunraku_actors::model::CertName;
+use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, RwLock};
+use rustls_pki_types::CertificateDer;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::contention::Contention;
+use super::inventory::{Change, Subscriptions};
+use super::outbox::{Frame, NotQueued, Outbox};
+use super::upgrade::Refusal;
+use super::ws::Close;
+use crate::wire::pcp::Uri;
+
+/// The client type of nodes.
+pub(super) const AGENT: &str = "agent";
+
+/// The far end of a session.
+#[derive(Debug)]
+pub struct Peer {
+    /// The common name of its certificate.
+    pub node: CertName,
+    pub uri: Uri,
+    /// Increases with every session of the process.
+    pub generation: u64,
+    pub since: DateTime<Utc>,
+    /// The spool that our own agent names in its upgrade request.
+    pub spool: Option<String>,
+    /// Name and version of the agent as it calls itself.
+    pub agent: Option<String>,
+    noted: AtomicBool,
+}
+
+impl Peer {
+    /// True on the first call for this session: whoever logs a peer's oddities does it once per session.
+    pub fn first_oddity(&self) -> bool {
+        !self.noted.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// How a session is ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// At once, without a close frame: a newer session took over.
+    Superseded,
+    /// With a close frame.
+    Close(Close),
+}
+
+/// One session as others see it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) peer: Peer,
+    pub(super) outbox: Outbox,
+    /// Leaf first; asked again when the CRLs change.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    stop: Mutex<Option<Stop>>,
+    stopped: Notify,
+}
+
+impl Session {
+    pub(super) fn is_agent(&self) -> bool {
+        self.peer.uri.kind() == AGENT
+    }
+
+    /// Asks the session's task to end; the first reason counts, but being superseded counts more.
+    pub(super) fn stop(&self, stop: Stop) {
+        {
+            let mut reason = self.stop.lock();
+            if reason.is_none() || stop == Stop::Superseded {
+                *reason = Some(stop);
+            }
+        }
+        self.stopped.notify_one();
+    }
+
+    /// Whether a newer session has its place.
+    pub(super) fn is_superseded(&self) -> bool {
+        *self.stop.lock() == Some(Stop::Superseded)
+    }
+
+    /// Waits until someone asks the session to end. One waiter only.
+    pub(super) async fn stopped(&self) -> Stop {
+        loop {
+            if let Some(stop) = *self.stop.lock() {
+                return stop;
+            }
+            self.stopped.notified().await;
+        }
+    }
+}
+
+/// What a new connection brings along.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    pub(super) node: CertName,
+    pub(super) kind: String,
+    pub(super) spool: Option<String>,
+    pub(super) agent: Option<String>,
+    pub(super) chain: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Debug, Default)]
+struct Registered {
+    sessions: HashMap<Uri, Arc<Session>>,
+    subscriptions: Subscriptions,
+    contention: Contention,
+    /// Set for good when the broker stops.
+    stopping: bool,
+}
+
+/// All sessions of this process; the way to send frames. Shared between the broker and whoever sends.
+#[derive(Debug)]
+pub struct Sessions {
+    registered: RwLock<Registered>,
+    generations: AtomicU64,
+}
+
+impl Sessions {
+    /// Nobody is here yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { registered: RwLock::default(), generations: AtomicU64::new(1) })
+    }
+
+    /// Queues a frame to a node's session.
+    ///
+    /// # Errors
+    /// When the node has none, or the session does not read what is sent to it.
+    pub fn send(&self, node: &CertName, frame: Frame) -> Result<(), NotQueued> {
+        self.send_to(&Uri::of(node.as_str(), AGENT), frame)
+    }
+
+    pub(super) fn send_to(&self, uri: &Uri, frame: Frame) -> Result<(), NotQueued> {
+        let session = self.registered.read().sessions.get(uri).cloned();
+        let queued = session.ok_or(NotQueued::NotConnected)?.outbox.push(frame);
+        if queued == Err(NotQueued::Full) {
+            metrics::counter!("bunraku_session_queue_full_total").increment(1);
+        }
+        queued
+    }
+
+    /// The present session of a node.
+    #[must_use]
+    pub fn with_connection<T>(&self, node: &CertName, read: impl FnOnce(&Peer, bool) -> T) -> Option<T> {
+        let uri = Uri::of(node.as_str(), AGENT);
+        let registered = self.registered.read();
+        let session = registered.sessions.get(&uri)?;
+        Some(read(&session.peer, registered.contention.is_contended(&uri, Instant::now())))
+    }
+
+    /// All present sessions of nodes, in no order; the flag tells contended ones.
+    pub fn for_each_connection(&self, mut read: impl FnMut(&Peer, bool)) {
+        let registered = self.registered.read();
+        let now = Instant::now();
+        for (uri, session) in registered.sessions.iter().filter(|(_, session)| session.is_agent()) {
+            read(&session.peer, registered.contention.is_contended(uri, now));
+        }
+    }
+
+    /// How many sessions there are, controllers included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.registered.read().sessions.len()
+    }
+
+    /// Enters a session and ends an older one with the same URI.
+    pub(super) fn join(&self, newcomer: Newcomer, max: usize) -> Result<Arc<Session>, Refusal> {
+        let uri = Uri::of(newcomer.node.as_str(), &newcomer.kind);
+        let now = Instant::now();
+        let mut guard = self.registered.write();
+        let registered = &mut *guard;
+        let supersedes = registered.sessions.contains_key(&uri);
+        if registered.stopping {
+            return Err(Refusal::STOPPING);
+        }
+        if supersedes && registered.contention.refuses(&uri, now) {
+            return Err(Refusal::CONTENDED);
+        }
+        if !supersedes && registered.sessions.len() >= max {
+            return Err(Refusal::FULL);
+        }
+        let session = Arc::new(Session {
+            peer: Peer {
+                node: newcomer.node,
+                uri: uri.clone(),
+                // Drawn under the lock, so that of two sessions the one registered later has the higher one.
+                generation: self.generations.fetch_add(1, Ordering::Relaxed),
+                since: Utc::now(),
+                spool: newcomer.spool,
+                agent: newcomer.agent,
+                noted: AtomicBool::new(false),
+            },
+            outbox: Outbox::default(),
+            chain: newcomer.chain,
+            stop: Mutex::new(None),
+            stopped: Notify::new(),
+        });
+        let old = registered.sessions.insert(uri.clone(), Arc::clone(&session));
+        registered.subscriptions.note(&uri, Change::Connected);
+        metrics::gauge!("bunraku_sessions").set(registered.sessions.len() as f64);
+        if let Some(old) = old {
+            old.stop(Stop::Superseded);
+            metrics::counter!("bunraku_supersedes_total").increment(1);
+            if registered.contention.superseded(&uri, now) {
+                tracing::warn!(%uri, "two agents use this certname and keep superseding each other; newcomers are refused for a while");
+            }
+        }
+        Ok(session)
+    }
+
+    /// Removes a session that ended, unless a newer one has its place; tells whether it was removed.
+    pub(super) fn leave(&self, session: &Session) -> bool {
+        let mut guard = self.registered.write();
+        let registered = &mut *guard;
+        let uri = &session.peer.uri;
+        registered.subscriptions.cancel(uri, session.peer.generation);
+        let present = registered.sessions.get(uri).map(|present| present.peer.generation);
+        if present != Some(session.peer.generation) {
+            return false;
+        }
+        registered.sessions.remove(uri);
+        registered.subscriptions.note(uri, Change::Disconnected);
+        metrics::gauge!("bunraku_sessions").set(registered.sessions.len() as f64);
+        true
+    }
+
+    /// Reads the URIs of all sessions and, in the same instant, sets or cancels a subscription to changes.
+    pub(super) fn inventory(&self, asker: &Session, patterns: Vec<Uri>, subscribe: bool) -> Vec<Uri> {
+        let mut guard = self.registered.write();
+        let registered = &mut *guard;
+        let mut uris: Vec<Uri> = registered
+            .sessions
+            .keys()
+            .filter(|uri| patterns.iter().any(|pattern| pattern.matches(uri)))
+            .cloned()
+            .collect();
+        uris.sort_unstable();
+        if subscribe {
+            registered.subscriptions.set(asker.peer.uri.clone(), asker.peer.generation, patterns);
+        } else {
+            registered.subscriptions.cancel(&asker.peer.uri, asker.peer.generation);
+        }
+        uris
+    }
+
+    /// The changes that subscribers have not seen yet.
+    pub(super) fn take_changes(&self) -> Vec<(Uri, Vec<(Uri, Change)>)> {
+        if self.registered.read().subscriptions.is_quiet() {
+            return Vec::new();
+        }
+        self.registered.write().subscriptions.take()
+    }
+
+    /// All sessions of this moment.
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.registered.read().sessions.values().cloned().collect()
+    }
+
+    /// Refuses newcomers from now on.
+    pub(super) fn refuse_newcomers(&self) {
+        self.registered.write().stopping = true;
+    }
+
+    /// Ends the session under this URI.
+    pub(super) fn stop(&self, uri: &Uri, stop: Stop) {
+        if let Some(session) = self.registered.read().sessions.get(uri) {
+            session.stop(stop);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn newcomer(name: &str) -> Newcomer {
+        let node = CertName::parse(name).unwrap();
+        Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn the_newest_session_wins_and_a_late_end_of_the_old_one_changes_nothing() {
+        let sessions = Sessions::new();
+        let node = CertName::parse("a").unwrap();
+        let old = sessions.join(newcomer("a"), 10).unwrap();
+        let new = sessions.join(newcomer("a"), 10).unwrap();
+        assert!(new.peer.generation > old.peer.generation);
+        assert_eq!(old.stopped().await, Stop::Superseded);
+        assert!(!sessions.leave(&old) && old.is_superseded() && !new.is_superseded());
+        assert_eq!(sessions.with_connection(&node, |peer, _| peer.generation), Some(new.peer.generation));
+        assert!(sessions.leave(&new) && !sessions.leave(&new));
+        assert_eq!(sessions.send(&node, Frame::plain("x".into())), Err(NotQueued::NotConnected));
+    }
+
+    #[tokio::test]
+    async fn limits_and_contention_refuse_at_the_door() {
+        let sessions = Sessions::new();
+        sessions.join(newcomer("a"), 1).unwrap();
+        assert_eq!(sessions.join(newcomer("b"), 1).unwrap_err(), Refusal::FULL);
+        let refused = (0..10).find_map(|_| sessions.join(newcomer("a"), 1).err());
+        assert_eq!(refused, Some(Refusal::CONTENDED), "superseding needs no free place, but has a rate");
+        assert_eq!(sessions.with_connection(&CertName::parse("a").unwrap(), |_, contended| contended), Some(true));
+        sessions.refuse_newcomers();
+        assert_eq!(sessions.join(newcomer("c"), 9).unwrap_err(), Refusal::STOPPING);
+    }
+}

@@ -1,0 +1,223 @@
+//! Follows a job to its end over the event stream: reconnects where it was, shows it, and judges the outcome.
+//!
+//! It only reads. The job neither knows nor cares whether somebody follows it.
+
+mod sse;
+mod tally;
+mod view;
+
+use std::time::Duration;
+
+use bunraku_actors::model::{EventKind, JobState};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use self::sse::{SseEvent, SseParser};
+pub(crate) use self::view::{Notes, View};
+use super::answers::{self, Event, Job, Node};
+use super::client::Client;
+use super::error::CliError;
+use super::exit::{self, Exit};
+
+/// The first pause before a lost connection is tried again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A server that is away for longer is given up; the job goes on without us.
+const GIVE_UP: Duration = Duration::from_secs(600);
+/// How often the server is asked which limit binds.
+const BINDING_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A job that is over.
+pub(crate) struct Ended {
+    pub(crate) job: Job,
+    pub(crate) exit: Exit,
+    /// Nodes that failed or errored. Those that were skipped are only counted.
+    pub(crate) failures: Vec<Node>,
+}
+
+/// Reads one job.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn job(client: &Client, name: &str) -> Result<Job, CliError> {
+    answers::read(&client.get(&format!("/orchestrator/v1/jobs/{name}"), &[]).await?)
+}
+
+/// Shows a job until it is over, then tells how it ended.
+///
+/// # Errors
+/// When the server refuses, or is away for too long. A connection that is lost for less heals.
+pub(crate) async fn follow(client: &Client, name: &str, view: &mut View) -> Result<Ended, CliError> {
+    let mut follower = Follower { client, name, view, last: None, pause: FIRST_PAUSE, lost: None };
+    follower.until_over().await?;
+    judge(client, name).await
+}
+
+struct Follower<'a> {
+    client: &'a Client,
+    name: &'a str,
+    view: &'a mut View,
+    /// The last event shown.
+    last: Option<u64>,
+    pause: Duration,
+    /// Since when there is no connection.
+    lost: Option<Instant>,
+}
+
+impl Follower<'_> {
+    async fn until_over(&mut self) -> Result<(), CliError> {
+        let mut binding = Binding::watch(self.client, self.name, self.view.is_watched());
+        loop {
+            let reason = match self.read_stream(&mut binding).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => "the stream ended early".to_owned(),
+                Err(error @ (CliError::Unreachable { .. } | CliError::NotReady { .. })) => error.to_string(),
+                Err(error) => return Err(error),
+            };
+            self.wait_after(&reason).await?;
+        }
+    }
+
+    /// Reads until the job's last event (`true`) or until the stream ends (`false`).
+    async fn read_stream(&mut self, binding: &mut Binding) -> Result<bool, CliError> {
+        let path = format!("/orchestrator/v1/jobs/{}/events", self.name);
+        let after = self.last.map(|id| id.to_string());
+        let mut stream = self.client.stream(&path, after.as_deref()).await?;
+        if self.lost.take().is_some() {
+            self.view.notes().note("connected again");
+        }
+        let mut parser = SseParser::default();
+        loop {
+            let portion = tokio::select! {
+                portion = stream.chunk() => portion,
+                limit = binding.changed() => {
+                    self.view.binding(limit.as_deref());
+                    continue;
+                }
+            };
+            let portion = portion.map_err(|error| CliError::Unreachable {
+                url: self.client.url().to_owned(),
+                reason: super::client::innermost(&error),
+            })?;
+            let Some(bytes) = portion else { return Ok(false) };
+            let events = parser.push(&bytes).map_err(|error| CliError::Server(format!("the event stream: {error}")))?;
+            for event in events {
+                if self.show(&event)? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Shows an event unless it was shown before; `true` for the job's last one.
+    fn show(&mut self, event: &SseEvent) -> Result<bool, CliError> {
+        let raw: Value = serde_json::from_str(&event.data)
+            .map_err(|error| CliError::Server(format!("an event that is no JSON: {error}")))?;
+        let parsed: Event = answers::read(&raw)?;
+        let id = event.id.as_deref().unwrap_or(&parsed.id).parse().ok();
+        if id.is_some() && id <= self.last {
+            return Ok(false);
+        }
+        self.last = id.or(self.last);
+        self.pause = FIRST_PAUSE;
+        self.view.event(&parsed, &raw);
+        Ok(EventKind::from_name(&parsed.kind).is_some_and(EventKind::is_last))
+    }
+
+    async fn wait_after(&mut self, reason: &str) -> Result<(), CliError> {
+        let since = *self.lost.get_or_insert_with(|| {
+            self.view.notes().note(format!("connection lost, trying again: {reason}"));
+            Instant::now()
+        });
+        if since.elapsed() > GIVE_UP {
+            let hint = format!("{reason}; given up, the job goes on: bunraku job watch {}", self.name);
+            return Err(CliError::Unreachable { url: self.client.url().to_owned(), reason: hint });
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// Asks in the background which limit binds, so that the stream never waits for the answer.
+struct Binding {
+    current: watch::Receiver<Option<String>>,
+    task: JoinHandle<()>,
+}
+
+impl Binding {
+    fn watch(client: &Client, name: &str, wanted: bool) -> Self {
+        let (sender, current) = watch::channel(None);
+        let (client, path) = (client.clone(), format!("/bunraku/v1/jobs/{name}/live"));
+        let task = tokio::spawn(async move {
+            if wanted {
+                report_binding(&client, &path, &sender).await;
+            }
+            // Kept, so that the receiver never sees a closed channel.
+            std::future::pending::<()>().await;
+            drop(sender);
+        });
+        Self { current, task }
+    }
+
+    async fn changed(&mut self) -> Option<String> {
+        if self.current.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.current.borrow_and_update().clone()
+    }
+}
+
+/// Never returns.
+async fn report_binding(client: &Client, path: &str, sender: &watch::Sender<Option<String>>) {
+    let mut ticks = interval(BINDING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // A server without this endpoint, or one that is away, only means that there is nothing to say.
+        let answer = client.get(path, &[]).await.unwrap_or(Value::Null);
+        let binding = answer.get("binding").and_then(Value::as_str).map(str::to_owned);
+        sender.send_if_modified(|current| {
+            let changed = *current != binding;
+            *current = binding;
+            changed
+        });
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How a job that is over ended: its exit code and the nodes to blame.
+async fn judge(client: &Client, name: &str) -> Result<Ended, CliError> {
+    let job = job(client, name).await?;
+    let state = job.state().unwrap_or(JobState::Failed);
+    let mut failures = Vec::new();
+    if state != JobState::Finished {
+        for wanted in ["failed", "errored"] {
+            failures.extend(nodes(client, name, Some(wanted)).await?);
+        }
+    }
+    let mut exit = exit::of_job(state, failures.iter().map(Node::end));
+    if exit == Exit::OnlyUnreached {
+        // Many nodes may have been skipped; they are asked for only where they decide.
+        let skipped = nodes(client, name, Some("skipped")).await?;
+        exit = exit::of_job(state, failures.iter().chain(&skipped).map(Node::end));
+    }
+    Ok(Ended { job, exit, failures })
+}
+
+/// The nodes of a job, all of them or those in one state.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn nodes(client: &Client, name: &str, state: Option<&str>) -> Result<Vec<Node>, CliError> {
+    let query: Vec<_> = state.map(|state| ("state", state.to_owned())).into_iter().collect();
+    let items = client.all(&format!("/orchestrator/v1/jobs/{name}/nodes"), &query).await?;
+    items.iter().map(answers::read).collect()
+}

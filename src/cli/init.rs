@@ -1,0 +1,69 @@
+//! `bunraku init`: a directory with everything that `bunraku serve` needs.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::app::init::{self, InitError, InitRequest};
+
+const EXAMPLES: &str = "\
+Examples:
+  bunraku init /etc/bunraku --name orch.example.com
+  bunraku init /etc/bunraku --ssldir /etc/puppetlabs/puppet/ssl --name orch.example.com
+
+The second one takes certificate, key, CA and CRL from Puppet: the nodes' Puppet certificates are
+valid here then, and nothing is signed.";
+
+/// Make a directory with certificates, an admin token, a database and a commented configuration
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InitArgs {
+    /// The directory; made if it is missing
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// A name or address by which the service is reached; may be repeated [default: host name, localhost, 127.0.0.1, ::1]
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+    /// Puppet's ssldir; without it, a small CA of our own is made
+    #[arg(long, value_name = "DIR")]
+    ssldir: Option<PathBuf>,
+}
+
+/// Carries out `bunraku init`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) fn run(args: &InitArgs, ctx: &Context) -> Result<Exit, CliError> {
+    let request = InitRequest {
+        dir: args.dir.clone(),
+        names: args.names.clone(),
+        ssldir: args.ssldir.clone(),
+        settings: Vec::new(),
+    };
+    let made = super::block_on(async { init::init(&request).await.map_err(CliError::from) })?;
+    if ctx.out.is_json() {
+        ctx.out.json(&json!({
+            "dir": made.dir, "config": made.config(), "token_file": made.token_file(), "ca": made.ca(),
+            "names": made.names,
+        }));
+        return Ok(Exit::Done);
+    }
+    let shown = made.dir.display();
+    ctx.out.line(format!("{shown} is ready for {}", made.names.join(", ")));
+    ctx.out.line(format!("  start the service    bunraku serve --config {}", made.config().display()));
+    ctx.out.line(format!("  use it as admin      export BUNRAKU_CA={}", made.ca().display()));
+    ctx.out.line(format!("                       bunraku --token-file {} node list", made.token_file().display()));
+    if args.ssldir.is_none() {
+        ctx.out.line(format!("  certificate a node   bunraku ca issue web1.example.com --dir {shown}"));
+    }
+    Ok(Exit::Done)
+}
+
+impl From<InitError> for CliError {
+    fn from(error: InitError) -> Self {
+        if error.is_usage() { Self::Usage(error.to_string()) } else { Self::Other(error.into()) }
+    }
+}

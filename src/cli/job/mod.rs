@@ -1,0 +1,53 @@
+//! `bunraku job`: runs Puppet on nodes, and everything about jobs of either kind.
+
+mod list;
+mod run;
+mod show;
+mod stop;
+mod watch;
+
+use super::Context;
+use super::error::CliError;
+use super::exit::Exit;
+pub(crate) use watch::{Interrupt, watch_to_end};
+
+/// Run, list, show, watch and stop jobs
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArgs {
+    #[command(subcommand)]
+    command: JobCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum JobCommand {
+    Run(Box<run::RunArgs>),
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Watch(watch::WatchArgs),
+    Stop(stop::StopArgs),
+}
+
+/// Carries out `bunraku job …`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn run(args: &JobArgs, ctx: &Context) -> Result<Exit, CliError> {
+    match &args.command {
+        JobCommand::Run(args) => run::run(args, ctx).await,
+        JobCommand::List(args) => list::run(args, ctx).await,
+        JobCommand::Show(args) => show::run(args, ctx).await,
+        JobCommand::Watch(args) => watch::run(args, ctx).await,
+        JobCommand::Stop(args) => stop::run(args, ctx).await,
+    }
+}
+
+/// A job's number from the command line.
+///
+/// # Errors
+/// When it is no number.
+fn job_number(text: &str) -> Result<String, String> {
+    match text.parse::<u64>() {
+        Ok(number) => Ok(number.to_string()),
+        Err(_) => Err(format!("'{text}' is no job number")),
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything that a command prints goes through here: lines, JSON, tables, notes and errors.
+//!
+//! Results go to standard output, everything about the command itself to standard error. A reader that hangs up
+//! (`| head`) is no error.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+use super::error::CliError;
+
+/// What results look like: sentences and tables for people, or JSON for programs, one value per line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    // No doc comments here: clap would turn every help text into its long form.
+    #[default]
+    Human,
+    Json,
+}
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// Output in that format.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Whether programs read the results.
+    pub(crate) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether a progress view may be drawn on standard error.
+    pub(crate) fn can_draw(self) -> bool {
+        !self.is_json() && io::stderr().is_terminal() && io::stdout().is_terminal()
+    }
+
+    /// Whether a person sees standard error.
+    pub(crate) fn has_reader(self) -> bool {
+        !self.is_json() && io::stderr().is_terminal()
+    }
+
+    /// One line of the result.
+    pub(crate) fn line(self, text: impl AsRef<str>) {
+        // A reader that hung up has what it wanted.
+        let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// One JSON value, on a line of its own.
+    pub(crate) fn json(self, value: &Value) {
+        self.line(value.to_string());
+    }
+
+    /// A remark about the command, not part of its result.
+    pub(crate) fn note(self, text: impl AsRef<str>) {
+        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    }
+
+    /// An error with the next step, if there is one.
+    pub(crate) fn error(self, error: &CliError) {
+        if self.is_json() {
+            return self.note(error.to_json().to_string());
+        }
+        self.note(format!("bunraku: {error}"));
+        if let Some(hint) = error.hint() {
+            self.note(format!("  next: {hint}"));
+        }
+    }
+
+    /// A table as wide as the terminal at most; without a terminal, every row on one line.
+    pub(crate) fn table<const N: usize>(self, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        let fits = if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+        table.set_content_arrangement(fits).set_header(header);
+        table.add_rows(rows);
+        for line in table.lines() {
+            self.line(line.trim_end());
+        }
+    }
+}
+
+/// Whether colors are unwanted: `NO_COLOR` is set to anything but nothing.
+pub(crate) fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

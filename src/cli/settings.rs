@@ -1,0 +1,180 @@
+//! Which server, which token and which CA a command uses: flags before environment before the user's own client file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::error::CliError;
+
+/// Where the server is when nobody says.
+const DEFAULT_URL: &str = "https://localhost:8143";
+
+/// Options that every command takes which talks to a server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// The server's address [default: https://localhost:8143]
+    #[arg(
+        long,
+        global = true,
+        env = "BUNRAKU_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = "Server"
+    )]
+    pub(crate) url: Option<String>,
+    /// The token; better kept in a file, since other users see command lines
+    #[arg(
+        long,
+        global = true,
+        env = "BUNRAKU_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Server"
+    )]
+    pub(crate) token: Option<String>,
+    /// A file that holds the token
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// CA certificates that the server's certificate is checked with [default: those of the system]
+    #[arg(
+        long,
+        global = true,
+        env = "BUNRAKU_CA",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// The user's own client file, `~/.config/bunraku/client.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ClientFile {
+    url: Option<String>,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+}
+
+/// What is used in the end.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) url: String,
+    pub(crate) token: Option<SecretString>,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Settles flags, environment and client file.
+    ///
+    /// # Errors
+    /// A usage error which names the file that cannot be used.
+    pub(crate) fn resolve(args: &ServerArgs) -> Result<Self, CliError> {
+        let file = match client_file() {
+            Some(path) if path.is_file() => read_client_file(&path)?,
+            _ => ClientFile::default(),
+        };
+        Self::combine(args, file)
+    }
+
+    fn combine(args: &ServerArgs, file: ClientFile) -> Result<Self, CliError> {
+        let url = args.url.clone().or(file.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        if !url.starts_with("https://") {
+            return Err(CliError::Usage(format!("the server address '{url}' does not begin with https://")));
+        }
+        // A flag that names a file beats the token of the environment, which clap cannot tell from `--token`.
+        let token = match (&args.token_file, &args.token, &file.token_file) {
+            (Some(path), _, _) | (None, None, Some(path)) => Some(read_token(path)?),
+            (None, Some(token), _) => Some(token.trim().to_owned()),
+            (None, None, None) => None,
+        };
+        let ca = args.ca.clone().or(file.ca);
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), ca })
+    }
+}
+
+fn client_file() -> Option<PathBuf> {
+    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let config = config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(config.join("bunraku/client.yaml"))
+}
+
+fn read_client_file(path: &Path) -> Result<ClientFile, CliError> {
+    let unusable = |reason: String| CliError::Usage(format!("{} cannot be used: {reason}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    if text.trim().is_empty() {
+        return Ok(ClientFile::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| unusable(error.to_string()))
+}
+
+fn read_token(path: &Path) -> Result<String, CliError> {
+    let unusable = |reason: String| CliError::Usage(format!("no token in {}: {reason}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() { Err(unusable("the file is empty".to_owned())) } else { Ok(token.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    fn token(settings: &Settings) -> &str {
+        settings.token.as_ref().unwrap().expose_secret()
+    }
+
+    #[test]
+    fn flags_beat_the_client_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        fs::write(&path, " abc\n").unwrap();
+        let file = || ClientFile {
+            url: Some("https://file:1/".into()),
+            token_file: Some(path.clone()),
+            ca: Some("file.pem".into()),
+        };
+        let settings = Settings::combine(&ServerArgs::default(), file()).unwrap();
+        assert_eq!((settings.url.as_str(), token(&settings)), ("https://file:1", "abc"));
+        let args = ServerArgs {
+            url: Some("https://flag:2".into()),
+            token: Some("flag".into()),
+            token_file: None,
+            ca: Some("flag.pem".into()),
+        };
+        let settings = Settings::combine(&args, file()).unwrap();
+        assert_eq!((settings.url.as_str(), token(&settings)), ("https://flag:2", "flag"));
+        assert_eq!(settings.ca, Some("flag.pem".into()));
+        let args = ServerArgs { token_file: Some(path), token: Some("from the environment".into()), ..args };
+        assert_eq!(token(&Settings::combine(&args, ClientFile::default()).unwrap()), "abc");
+    }
+
+    #[test]
+    fn nothing_said_means_this_machine_without_a_token() {
+        let settings = Settings::combine(&ServerArgs::default(), ClientFile::default()).unwrap();
+        assert_eq!(settings.url, DEFAULT_URL);
+        assert!(settings.token.is_none() && settings.ca.is_none());
+    }
+
+    #[test]
+    fn unusable_settings_are_named() {
+        let args = ServerArgs { url: Some("http://plain".into()), ..ServerArgs::default() };
+        assert!(Settings::combine(&args, ClientFile::default()).unwrap_err().to_string().contains("http://plain"));
+        let args = ServerArgs { token_file: Some("/nonexistent".into()), ..ServerArgs::default() };
+        assert!(Settings::combine(&args, ClientFile::default()).unwrap_err().to_string().contains("/nonexistent"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.yaml");
+        fs::write(&path, "url: https://a\ncolour: red\n").unwrap();
+        let error = read_client_file(&path).unwrap_err().to_string();
+        assert!(error.contains("client.yaml") && error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn debug_output_hides_the_token() {
+        let args = ServerArgs { token: Some("very-secret".into()), ..ServerArgs::default() };
+        let settings = Settings::combine(&args, ClientFile::default()).unwrap();
+        assert!(!format!("{settings:?}").contains("very-secret"));
+    }
+}

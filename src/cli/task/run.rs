@@ -1,0 +1,121 @@
+//! `bunraku task run`: a task on many nodes, followed to its end, with what it printed.
+
+use std::num::NonZeroU32;
+
+use bunraku_actors::model::TaskName;
+use serde_json::{Map, Value, json};
+
+use super::{printed, task_name};
+use crate::cli::answers::job_name;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::follow;
+use crate::cli::job::{Interrupt, watch_to_end};
+use crate::cli::params::ParamArgs;
+use crate::cli::target::TargetArgs;
+use crate::cli::{Context, seconds};
+
+const EXAMPLES: &str = "\
+Examples:
+  bunraku task run package -n web1.example.com action=status name=openssl
+  bunraku task run shop::restart --application Shop --params @restart.json
+  bunraku task run facts --all --timeout 2m --format json
+
+Exit codes are those of `bunraku job run`.";
+
+/// Run a task on nodes, watch it, and show what it printed
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The task: module or module::task
+    #[arg(value_name = "TASK", value_parser = task_name)]
+    task: TaskName,
+    #[command(flatten)]
+    params: ParamArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The environment that the task is taken from
+    #[arg(short, long, default_value = "production", value_name = "NAME")]
+    environment: String,
+    /// Only simulate; the task must support it
+    #[arg(long)]
+    noop: bool,
+    /// The most nodes of this job that run at once
+    #[arg(long, value_name = "N")]
+    concurrency: Option<NonZeroU32>,
+    /// What this run is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// The longest that one node may take, for example 30m
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    timeout: Option<u64>,
+}
+
+impl RunArgs {
+    fn body(&self, params: Map<String, Value>, scope: Value) -> Value {
+        let mut body = Map::new();
+        body.insert("environment".to_owned(), json!(self.environment));
+        body.insert("task".to_owned(), json!(self.task.as_str()));
+        body.insert("params".to_owned(), Value::Object(params));
+        body.insert("scope".to_owned(), scope);
+        let values = [
+            ("noop", self.noop.then(|| json!(true))),
+            ("concurrency", self.concurrency.map(|n| json!(n))),
+            ("description", self.description.as_ref().map(|text| json!(text))),
+            ("timeout", self.timeout.map(|seconds| json!(seconds))),
+        ];
+        body.extend(values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        Value::Object(body)
+    }
+}
+
+/// Carries out `bunraku task run`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError> {
+    let params = args.params.resolve()?;
+    let client = ctx.client().await?;
+    let scope = args.target.task_scope(&client, &args.environment).await?;
+    let name = job_name(&client.post("/orchestrator/v1/command/task", &args.body(params, scope)).await?)?;
+    let exit = watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await?;
+    if !ctx.out.is_json() && exit != Exit::Interrupted {
+        for node in follow::nodes(&client, &name, Some("finished")).await? {
+            for line in printed(&node.result).lines() {
+                ctx.out.line(format!("{}: {line}", node.name));
+            }
+        }
+    }
+    Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    #[test]
+    fn the_body_holds_what_was_asked_for() {
+        let arguments = ["run", "shop::init", "a=1", "b=x y", "-n", "web1", "--noop", "--timeout", "90"];
+        let args = Command::try_parse_from(arguments).unwrap().run;
+        let body = args.body(args.params.resolve().unwrap(), json!({"nodes": ["web1"]}));
+        let expected = json!({
+            "environment": "production", "task": "shop", "params": {"a": 1, "b": "x y"}, "scope": {"nodes": ["web1"]},
+            "noop": true, "timeout": 90
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn what_is_no_task_is_refused() {
+        for arguments in [["run", "Shop", "-n", "a"], ["run", "a::b::c", "-n", "a"], ["run", "shop", "a=1", "b=1"]] {
+            assert!(Command::try_parse_from(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The content store: copies of task files, named by their hash, which no change of a module can touch.
+//!
+//! A copy is written beside its final place, synced, and renamed: a name that exists always has its whole content.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::hash::{self, Fingerprint};
+
+/// How unfinished copies are named; what a crash leaves of them is removed at the start.
+const UNFINISHED: &str = ".unfinished-";
+/// Hex digits of a SHA-256.
+const DIGITS: usize = 64;
+
+/// Why a file was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContentError {
+    /// The file does not have the expected content any more.
+    #[error("its content changed meanwhile")]
+    Changed,
+    #[error("cannot be read: {0}")]
+    Source(io::Error),
+    #[error("cannot keep task files in {}: {source}", directory.display())]
+    Store { directory: PathBuf, source: io::Error },
+}
+
+/// A directory of files that are named by their hash.
+#[derive(Debug)]
+pub(super) struct ContentStore {
+    directory: PathBuf,
+}
+
+impl ContentStore {
+    /// Opens the store, creates its directory, and removes what a crash left unfinished.
+    pub(super) fn open(directory: &Path) -> Result<Self, ContentError> {
+        let store = Self { directory: directory.to_owned() };
+        store.prepare().map_err(|source| store.broken(source))?;
+        Ok(store)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a copy of `source`, which must have this hash and size. Returns after the copy is synced to disk.
+    pub(super) fn keep(&self, source: &Path, expected: &Fingerprint) -> Result<(), ContentError> {
+        let place = self.directory.join(&expected.sha256);
+        if fs::metadata(&place).is_ok_and(|there| there.is_file() && there.len() == expected.size) {
+            return Ok(());
+        }
+        let mut file = File::open(source).map_err(ContentError::Source)?;
+        let mut copy = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .tempfile_in(&self.directory)
+            .map_err(|source| self.broken(source))?;
+        let copied = hash::copy_hashing(&mut file, &mut copy).map_err(ContentError::Source)?;
+        if copied != *expected {
+            return Err(ContentError::Changed);
+        }
+        copy.flush().and_then(|()| copy.as_file().sync_all()).map_err(|source| self.broken(source))?;
+        copy.persist(&place).map_err(|error| self.broken(error.error))?;
+        // The rename itself must survive a power cut before the job that names the hash is accepted.
+        File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(|source| self.broken(source))
+    }
+
+    /// Where the copy with this hash is. Whatever is no lower-case SHA-256 has none.
+    pub(super) fn find(&self, sha256: &str) -> Result<Option<PathBuf>, ContentError> {
+        if !is_sha256(sha256) {
+            return Ok(None);
+        }
+        let place = self.directory.join(sha256);
+        match fs::metadata(&place) {
+            Ok(there) => Ok(there.is_file().then_some(place)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.broken(error)),
+        }
+    }
+
+    fn broken(&self, source: io::Error) -> ContentError {
+        ContentError::Store { directory: self.directory.clone(), source }
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::directory::hash::HashCache;
+
+    #[test]
+    fn a_copy_outlives_its_source() {
+        let directory = TempDir::new().unwrap();
+        let source = directory.path().join("source");
+        fs::write(&source, "first").unwrap();
+        let store = ContentStore::open(&directory.path().join("files")).unwrap();
+        let first = HashCache::default().fingerprint(&source).unwrap();
+        store.keep(&source, &first).unwrap();
+        fs::write(&source, "second").unwrap();
+        store.keep(&source, &first).unwrap();
+        let kept = store.find(&first.sha256).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(kept).unwrap(), "first");
+    }
+
+    #[test]
+    fn other_content_than_expected_is_not_kept() {
+        let directory = TempDir::new().unwrap();
+        let source = directory.path().join("source");
+        fs::write(&source, "first").unwrap();
+        let store = ContentStore::open(&directory.path().join("files")).unwrap();
+        let first = HashCache::default().fingerprint(&source).unwrap();
+        fs::write(&source, "other").unwrap();
+        assert!(matches!(store.keep(&source, &first), Err(ContentError::Changed)));
+        assert_eq!(store.find(&first.sha256).unwrap(), None);
+        let left: Vec<_> = fs::read_dir(directory.path().join("files")).unwrap().collect();
+        assert!(left.is_empty(), "nothing unfinished stays: {left:?}");
+    }
+
+    #[test]
+    fn a_start_removes_what_a_crash_left() {
+        let directory = TempDir::new().unwrap();
+        let left = directory.path().join(".unfinished-abc");
+        fs::write(&left, "half").unwrap();
+        ContentStore::open(directory.path()).unwrap();
+        assert!(!left.exists());
+    }
+
+    proptest! {
+        #[test]
+        fn only_hashes_are_looked_up(text in "[a-fA-F0-9./]{0,70}") {
+            let directory = TempDir::new().unwrap();
+            let store = ContentStore::open(directory.path()).unwrap();
+            prop_assert_eq!(store.find(&text).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn names_that_leave_the_store_are_no_hashes() {
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(is_sha256(hash));
+        for bad in [hash.to_uppercase(), format!("../{}", &hash[3..]), hash[1..].to_owned(), format!("{hash}0")] {
+            assert!(!is_sha256(&bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong inside the store, and what callers are told about it.
+
+use std::path::PathBuf;
+
+use bunraku_actors::ports::StoreError;
+use rusqlite::ErrorCode;
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Written by a later release.
+    #[error(
+        "{path} has schema {found}, but this release knows schemas up to {known}: install the release that wrote it, \
+         or restore the copy which was made before the upgrade"
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// Some other program's file.
+    #[error("{path} is not a bunraku database: choose another path")]
+    NotOurs { path: PathBuf },
+    /// The file could not be made, read or copied.
+    #[error("cannot {doing} {path}: {source}")]
+    Io { path: PathBuf, doing: &'static str, source: std::io::Error },
+    /// SQLite refused.
+    #[error("cannot {doing} {path}: {source}")]
+    Sqlite { path: PathBuf, doing: &'static str, source: rusqlite::Error },
+    /// What the file holds cannot be understood.
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+}
+
+/// Why one group or one read failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// The write is impossible in the state that is committed; only its own group fails.
+    #[error("{0}")]
+    Refused(String),
+    /// The database contradicts itself.
+    #[error("the database is inconsistent: {0}")]
+    Inconsistent(String),
+    /// SQLite's word.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl Fault {
+    /// `Some(advice)` when the file system or a lock is to blame: the same may succeed later.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        let Self::Sqlite(error) = self else { return None };
+        Some(match error.sqlite_error_code()? {
+            ErrorCode::DiskFull => "the disk is full: free space on the file system of the database",
+            ErrorCode::SystemIoFailure => "reading or writing the database failed: check the disk and the kernel's log",
+            ErrorCode::ReadOnly => "the database is read-only: check mount options, owner and mode of its directory",
+            ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
+                "the database cannot be opened: check owner and mode of the file and of its directory"
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                "another process has locked the database: end whatever else has it open"
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                "the database is damaged: stop the service, restore a backup, and keep the damaged file"
+            }
+            ErrorCode::OutOfMemory => "the process is out of memory",
+            _ => return None,
+        })
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault.advice() {
+            Some(advice) => Self::Unavailable(format!("{advice} ({fault})")),
+            None => Self::Failed(fault.to_string()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! [`JobStore`] over the writer's queue and the readers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec};
+use bunraku_actors::ports::{
+    Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob, Write,
+};
+
+use super::request::{PackedJob, PackedWrite, Request};
+use super::{Store, reader, rows};
+
+/// Packing jobs of more nodes, or groups of more writes, is left to a thread for blocking work.
+const PACK_INLINE: usize = 200;
+
+#[async_trait]
+impl JobStore for Store {
+    async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
+        let large = job.ready.len() > PACK_INLINE;
+        let packed = pack(large, move || Box::new(PackedJob::new(job))).await?;
+        self.ask(|reply| Request::Create(packed, reply)).await
+    }
+
+    async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let large = writes.len() > PACK_INLINE;
+        let packed = pack(large, move || writes.into_iter().map(PackedWrite::new).collect()).await?;
+        self.ask(|reply| Request::Append(packed, reply)).await
+    }
+
+    async fn settled(&self, job: JobId) -> Result<(), StoreError> {
+        let mut outstanding = self.0.outstanding.clone();
+        let settled = outstanding.wait_for(|counts| !counts.contains_key(&job)).await;
+        settled.map(drop).map_err(|_| self.ended())
+    }
+
+    async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError> {
+        self.read(reader::unfinished).await
+    }
+
+    async fn stored(&self, job: JobId) -> Result<Option<UnfinishedJob>, StoreError> {
+        self.read(move |connection, specs| rows::whole_job(connection, specs, job)).await
+    }
+
+    async fn holds(&self) -> Result<Vec<Held>, StoreError> {
+        self.read(|connection, _| reader::holds(connection)).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.read(move |connection, specs| rows::job_record(connection, specs, job)).await
+    }
+
+    async fn jobs(&self, query: JobQuery) -> Result<Page<JobRecord>, StoreError> {
+        self.read(move |connection, specs| reader::jobs(connection, specs, &query)).await
+    }
+
+    async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError> {
+        self.read(move |connection, specs| reader::nodes(connection, specs, &query)).await
+    }
+
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        self.read(move |connection, specs| reader::events(connection, specs, job, start, limit)).await
+    }
+
+    async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {
+        self.read(move |connection, _| reader::last_event(connection, job)).await
+    }
+
+    async fn open_runs(&self, node: &CertName) -> Result<Vec<Arc<JobSpec>>, StoreError> {
+        let jobs = self.0.shared.open_runs(node);
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(move |connection, specs| reader::specs_of(connection, specs, &jobs)).await
+    }
+
+    fn subscribe(&self) -> Feed {
+        self.0.shared.feed.subscribe()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.0.shared.trouble()
+    }
+}
+
+async fn pack<T: Send + 'static>(large: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    if !large {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| StoreError::Failed("what was handed in could not be packed".to_owned()))
+}

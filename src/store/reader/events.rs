@@ -1,0 +1,58 @@
+//! Reads of events. The detail of a node's end is its result, which is kept once.
+
+use bunraku_actors::model::{EventKind, EventRecord, EventSeq, JobId, NodeIndex};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde_json::Value;
+
+use super::PAGE;
+use crate::store::columns::{Db, get, get_opt, get_packed};
+use crate::store::fault::Fault;
+use crate::store::specs::Specs;
+use crate::store::writer::derived_detail;
+
+/// Events of a job from `start` on.
+pub(in crate::store) fn events(
+    connection: &Connection,
+    specs: &Specs,
+    job: JobId,
+    start: EventSeq,
+    limit: u32,
+) -> Result<Vec<EventRecord>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT e.seq, e.kind, e.at, e.node, e.detail, e.message, r.result FROM events e \
+         LEFT JOIN results r ON r.seq = e.seq WHERE e.job = ?1 AND e.seq >= ?2 ORDER BY e.seq LIMIT ?3",
+    )?;
+    let start = EventSeq(start.0.min(i64::MAX as u64));
+    let mut rows = statement.query(params![Db(job), Db(start), limit.min(PAGE)])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (mut event, node) = read(row, job)?;
+        if let Some(node) = node {
+            let spec = specs.spec(connection, job)?;
+            let name = spec.nodes.get(node.at());
+            let name = name.ok_or_else(|| Fault::Inconsistent(format!("job {job} has no node {}", node.0)))?;
+            event.node = Some(name.clone());
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+/// The last event number of a job, 0 when it has none.
+pub(in crate::store) fn last_event(connection: &Connection, job: JobId) -> Result<EventSeq, Fault> {
+    let mut statement = connection.prepare_cached("SELECT seq FROM events WHERE job = ?1 ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_row([Db(job)], |row| get(row, 0)).optional()?.unwrap_or_default())
+}
+
+/// The event without its node's name, and the node.
+fn read(row: &Row<'_>, job: JobId) -> Result<(EventRecord, Option<NodeIndex>), Fault> {
+    let kind: EventKind = get(row, 1)?;
+    let message: String = row.get(5)?;
+    let detail = match row.get::<_, Option<String>>(4)? {
+        Some(text) => serde_json::from_str(&text)
+            .map_err(|error| Fault::Inconsistent(format!("the detail of an event of job {job}: {error}")))?,
+        None => derived_detail(get_packed::<Value>(row, 6)?, &message),
+    };
+    let event = EventRecord { seq: get(row, 0)?, job, kind, at: get(row, 2)?, node: None, detail, message };
+    Ok((event, get_opt(row, 3)?))
+}

@@ -1,0 +1,119 @@
+//! Reads of jobs: the list, recovery, holds.
+
+use std::sync::Arc;
+
+use bunraku_actors::model::{JobId, JobSpec};
+use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, UnfinishedJob};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, params_from_iter};
+
+use super::PAGE;
+use crate::store::columns::{Db, get};
+use crate::store::fault::Fault;
+use crate::store::rows;
+use crate::store::specs::Specs;
+
+/// A part of the job list, never more than [`PAGE`] of it.
+pub(in crate::store) fn jobs(
+    connection: &Connection,
+    specs: &Specs,
+    query: &JobQuery,
+) -> Result<Page<JobRecord>, Fault> {
+    let filter = Filter::of(query);
+    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM jobs{}", filter.sql()))?;
+    let total: u32 = statement.query_row(params_from_iter(filter.values.iter()), |row| row.get(0))?;
+    let limit = query.limit.unwrap_or(u64::MAX).min(u64::from(PAGE));
+    let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
+    let sql = format!("SELECT id FROM jobs{} ORDER BY {} LIMIT {limit} OFFSET {offset}", filter.sql(), order(query));
+    // Not cached: limit and offset stand in the text.
+    let mut statement = connection.prepare(&sql)?;
+    let ids = statement.query_map(params_from_iter(filter.values.iter()), |row| get::<JobId>(row, 0))?;
+    let mut items = Vec::new();
+    for id in ids {
+        items.extend(rows::job_record(connection, specs, id?)?);
+    }
+    Ok(Page { items, total: u64::from(total) })
+}
+
+/// Every job that is not over, oldest first.
+pub(in crate::store) fn unfinished(connection: &Connection, specs: &Specs) -> Result<Vec<UnfinishedJob>, Fault> {
+    let mut jobs = Vec::new();
+    for id in rows::unfinished_ids(connection)? {
+        jobs.extend(rows::whole_job(connection, specs, id)?);
+    }
+    Ok(jobs)
+}
+
+/// Every hold that has not ended, in order of its end.
+pub(in crate::store) fn holds(connection: &Connection) -> Result<Vec<Held>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT h.transaction_id, h.job, h.node, j.kind, h.until FROM holds h JOIN jobs j ON j.id = h.job \
+         ORDER BY h.until, h.transaction_id",
+    )?;
+    let holds = statement.query_map([], |row| {
+        Ok(Held {
+            transaction: get(row, 0)?,
+            job: get(row, 1)?,
+            node: get(row, 2)?,
+            kind: get(row, 3)?,
+            until: get(row, 4)?,
+        })
+    })?;
+    Ok(holds.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The specifications of these jobs.
+pub(in crate::store) fn specs_of(
+    connection: &Connection,
+    specs: &Specs,
+    jobs: &[JobId],
+) -> Result<Vec<Arc<JobSpec>>, Fault> {
+    jobs.iter().map(|job| specs.spec(connection, *job)).collect()
+}
+
+/// Conditions with their values, in the same order.
+#[derive(Default)]
+struct Filter {
+    conditions: Vec<&'static str>,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Filter {
+    fn of(query: &JobQuery) -> Self {
+        let mut filter = Self::default();
+        if let Some(kind) = query.kind {
+            filter.add("kind = ?", Db(kind));
+        }
+        if let Some(task) = &query.task {
+            filter.add("instr(task, ?) > 0", task.clone());
+        }
+        if let Some(min) = query.min_finished {
+            filter.add("finished_at >= ?", Db(min));
+        }
+        if let Some(max) = query.max_finished {
+            filter.add("finished_at <= ?", Db(max));
+        }
+        filter
+    }
+
+    fn add(&mut self, condition: &'static str, value: impl ToSql + 'static) {
+        self.conditions.push(condition);
+        self.values.push(Box::new(value));
+    }
+
+    fn sql(&self) -> String {
+        if self.conditions.is_empty() { String::new() } else { format!(" WHERE {}", self.conditions.join(" AND ")) }
+    }
+}
+
+fn order(query: &JobQuery) -> String {
+    let direction = if query.descending { "DESC" } else { "ASC" };
+    let column = match query.order {
+        JobOrder::Name => return format!("id {direction}"),
+        JobOrder::Owner => "owner",
+        JobOrder::Timestamp => "changed_at",
+        JobOrder::Environment => "environment",
+        JobOrder::State => "state",
+    };
+    format!("{column} {direction}, id {direction}")
+}

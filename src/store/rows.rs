@@ -1,0 +1,159 @@
+//! What writer and readers load alike: job records, node rows with decisions applied, whole jobs for recovery.
+
+use std::sync::Arc;
+
+use bunraku_actors::model::{Attempt, Cause, EventSeq, JobId, JobSpec, NodeIndex, NodeState, TransactionId};
+use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::columns::{Db, get, get_opt};
+use super::decision::Pending;
+use super::fault::Fault;
+use super::specs::Specs;
+
+/// One node as its row says, decisions applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NodeRow {
+    pub(super) state: NodeState,
+    pub(super) cause: Option<Cause>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) transaction: Option<TransactionId>,
+    pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+    pub(super) changed_at: DateTime<Utc>,
+    pub(super) deadline: Option<DateTime<Utc>>,
+    pub(super) accepted: bool,
+    pub(super) spool: Option<String>,
+    pub(super) transaction_uuid: Option<String>,
+    pub(super) latest_event: EventSeq,
+}
+
+/// The columns that [`NodeRow::read`] expects first, in its order; the table is called `n`.
+macro_rules! node_columns {
+    () => {
+        "n.state, n.cause, n.attempt, n.transaction_id, n.started_at, n.finished_at, n.changed_at, n.deadline, \
+         n.accepted, n.spool, n.transaction_uuid, n.latest_event"
+    };
+}
+pub(super) use node_columns;
+
+impl NodeRow {
+    /// A node as it is at creation.
+    pub(super) fn fresh(ready: bool, at: DateTime<Utc>) -> Self {
+        Self {
+            state: if ready { NodeState::Ready } else { NodeState::New },
+            cause: None,
+            attempt: None,
+            transaction: None,
+            started_at: None,
+            finished_at: None,
+            changed_at: at,
+            deadline: None,
+            accepted: false,
+            spool: None,
+            transaction_uuid: None,
+            latest_event: EventSeq(0),
+        }
+    }
+
+    /// Reads `node_columns!()` from the start of a row.
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            state: get(row, 0)?,
+            cause: get_opt(row, 1)?,
+            attempt: get_opt(row, 2)?,
+            transaction: get_opt(row, 3)?,
+            started_at: get_opt(row, 4)?,
+            finished_at: get_opt(row, 5)?,
+            changed_at: get(row, 6)?,
+            deadline: get_opt(row, 7)?,
+            accepted: row.get(8)?,
+            spool: row.get(9)?,
+            transaction_uuid: row.get(10)?,
+            latest_event: get(row, 11)?,
+        })
+    }
+
+    fn into_stored(self) -> StoredNode {
+        StoredNode {
+            state: self.state,
+            cause: self.cause,
+            attempt: self.attempt,
+            started_at: self.started_at,
+            deadline: self.deadline,
+            accepted: self.accepted,
+            spool: self.spool,
+        }
+    }
+}
+
+/// Says which node lacks its row.
+pub(super) fn missing_row(job: JobId, node: NodeIndex) -> Fault {
+    Fault::Inconsistent(format!("node {} of job {job} has no row", node.0))
+}
+
+/// Hands every node of a job to `visit`, by index, decisions applied.
+pub(super) fn each_node(
+    connection: &Connection,
+    job: JobId,
+    node_count: u32,
+    mut visit: impl FnMut(NodeIndex, NodeRow),
+) -> Result<(), Fault> {
+    let pending = Pending::load(connection, job)?;
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        node_columns!(),
+        ", n.node FROM job_nodes n WHERE n.job = ?1 ORDER BY n.node"
+    ))?;
+    let mut rows = statement.query([Db(job)])?;
+    let mut next_row = None;
+    for node in (0..node_count).map(NodeIndex) {
+        if next_row.is_none() {
+            next_row = match rows.next()? {
+                Some(row) => Some((get::<NodeIndex>(row, 12)?, NodeRow::read(row)?)),
+                None => None,
+            };
+        }
+        let own = next_row.take_if(|(index, _)| *index == node).map(|(_, row)| row);
+        visit(node, pending.apply(own, node).ok_or_else(|| missing_row(job, node))?);
+    }
+    Ok(())
+}
+
+/// One job, or `None`.
+pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<JobRecord>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT state, stop, counts, finished_at FROM jobs WHERE id = ?1")?;
+    let found = statement
+        .query_row([Db(job)], |row| Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?)))
+        .optional()?;
+    let Some((state, stop, counts, finished_at)) = found else { return Ok(None) };
+    let header = specs.header(connection, job)?;
+    let history = history(connection, job)?;
+    Ok(Some(JobRecord { id: job, header, state, counts, history, finished_at, stop }))
+}
+
+fn history(connection: &Connection, job: JobId) -> rusqlite::Result<Vec<StateSpan>> {
+    let mut statement =
+        connection.prepare_cached("SELECT state, entered, left FROM job_states WHERE job = ?1 ORDER BY position")?;
+    statement
+        .query_map([Db(job)], |row| {
+            Ok(StateSpan { state: get(row, 0)?, entered: get(row, 1)?, left: get_opt(row, 2)? })
+        })?
+        .collect()
+}
+
+/// One job with all its nodes, or `None`.
+pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<UnfinishedJob>, Fault> {
+    let Some(record) = job_record(connection, specs, job)? else { return Ok(None) };
+    let spec: Arc<JobSpec> = specs.spec(connection, job)?;
+    let mut nodes = Vec::with_capacity(spec.nodes.len());
+    each_node(connection, job, record.header.node_count, |_, row| nodes.push(row.into_stored()))?;
+    Ok(Some(UnfinishedJob { record, spec, nodes }))
+}
+
+/// The numbers of all jobs that are not over, oldest first.
+pub(super) fn unfinished_ids(connection: &Connection) -> rusqlite::Result<Vec<JobId>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY id")?;
+    statement.query_map([], |row| get(row, 0))?.collect()
+}

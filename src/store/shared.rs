@@ -1,0 +1,79 @@
+//! What the writer publishes and everyone may look at: committed state only.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bunraku_actors::model::{CertName, EventRecord, JobId};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::broadcast;
+
+use super::specs::Specs;
+
+/// Committed batches that a slow subscriber may be behind before it must go back to the store.
+const FEED_CAPACITY: usize = 1_024;
+
+/// Shared by the handle, the readers and the writer.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) specs: Specs,
+    pub(super) feed: broadcast::Sender<Arc<[EventRecord]>>,
+    trouble: Mutex<Option<String>>,
+    open_runs: RwLock<HashMap<CertName, Vec<JobId>>>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            specs: Specs::default(),
+            feed: broadcast::Sender::new(FEED_CAPACITY),
+            trouble: Mutex::default(),
+            open_runs: RwLock::default(),
+        }
+    }
+
+    /// What is wrong, for people.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// Sets or clears the trouble; only changes are logged.
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        metrics::gauge!("bunraku_store_trouble").set(if trouble.is_some() { 1.0 } else { 0.0 });
+        let mut current = self.trouble.lock();
+        match (&*current, &trouble) {
+            (None, Some(reason)) => tracing::error!(%reason, "the store takes no writes"),
+            (Some(_), None) => tracing::info!("the store takes writes again"),
+            _ => {}
+        }
+        *current = trouble;
+    }
+
+    /// Jobs in which the node has a committed start and no end.
+    pub(super) fn open_runs(&self, node: &CertName) -> Vec<JobId> {
+        self.open_runs.read().get(node).cloned().unwrap_or_default()
+    }
+
+    /// Records committed starts and ends, in that order.
+    pub(super) fn change_open_runs(&self, changes: impl IntoIterator<Item = RunChange>) {
+        let mut open_runs = self.open_runs.write();
+        for change in changes {
+            match change {
+                RunChange::Opened(node, job) => open_runs.entry(node).or_default().push(job),
+                RunChange::Closed(node, job) => {
+                    let Some(jobs) = open_runs.get_mut(&node) else { continue };
+                    jobs.retain(|open| *open != job);
+                    if jobs.is_empty() {
+                        open_runs.remove(&node);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A committed start or end of a run.
+#[derive(Debug)]
+pub(super) enum RunChange {
+    Opened(CertName, JobId),
+    Closed(CertName, JobId),
+}
