@@ -115,11 +115,11 @@ impl World {
 
 impl Service<'_> {
     pub(crate) async fn deploy(&self, nodes: &[CertName], concurrency: u32) -> JobId {
-        self.engine.deploy(deploy(nodes, concurrency)).await.unwrap()
+        self.engine.deploy(deploy(nodes, concurrency)).await.expect("the deploy is accepted")
     }
 
     pub(crate) async fn record(&self, job: JobId) -> JobRecord {
-        self.world.store.job(job).await.unwrap().unwrap()
+        self.world.store.job(job).await.expect("the store answers").expect("the job is there")
     }
 
     /// Waits for the end of the job and returns its state.
@@ -131,6 +131,12 @@ impl Service<'_> {
     /// Waits until so many nodes of the job are in this state.
     pub(crate) async fn reached(&self, job: JobId, state: NodeState, count: u32) {
         until("so many nodes are in that state", async || self.record(job).await.counts.get(state) >= count).await;
+    }
+
+    /// The cause of a node's end, by its wire name; empty without one.
+    pub(crate) fn cause(&self, job: JobId, node: &CertName) -> &'static str {
+        let record = self.world.store.node(job, node.as_str()).expect("the node is there");
+        record.cause.map_or("", |cause| cause.name())
     }
 
     pub(crate) fn events(&self, job: JobId) -> Vec<EventRecord> {
