@@ -12,7 +12,7 @@ use crate::support::{World, deploy, seconds, settled};
 
 fn task(name: &str, metadata: Value) -> TaskDetail {
     let file = TaskFile { filename: "init.sh".into(), sha256: "0".repeat(64), size_bytes: 1, path: "/x".into() };
-    TaskDetail { name: TaskName::parse(name).unwrap(), metadata, files: vec![file] }
+    TaskDetail { name: TaskName::parse(name).expect("a valid name"), metadata, files: vec![file] }
 }
 
 fn world(limits: Limits) -> World {

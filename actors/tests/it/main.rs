@@ -3,6 +3,7 @@
 mod basics;
 mod commands;
 mod limits;
+mod panics;
 mod recovery;
 mod stops;
 mod support;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bunraku_actors::handle::{Engine, Limits, Orchestrator, Ports};
 use bunraku_actors::model::{CertName, DeployCommand, EventKind, EventRecord, JobId, JobState, NodeState, Scope};
-use bunraku_actors::ports::{Environment, JobRecord, JobStore, TaskDetail};
+use bunraku_actors::ports::{Environment, JobRecord, JobStore, TaskDetail, Transport};
 use bunraku_actors::testing::{
     Build, FixedClock, FixedDirectory, MemoryStore, Script, ScriptedTransport, live, names, until,
 };
@@ -57,11 +57,16 @@ impl World {
 
     /// One life of the service, from start to crash (or shutdown, if the story makes one).
     pub(crate) fn live<T>(&self, story: impl AsyncFnOnce(Service<'_>) -> T) -> T {
+        self.live_over(Arc::new(self.agents.clone()), story)
+    }
+
+    /// As [`World::live`], with something between the engine and the agents.
+    pub(crate) fn live_over<T>(&self, transport: Arc<dyn Transport>, story: impl AsyncFnOnce(Service<'_>) -> T) -> T {
         let outcome = live(&self.clock, async {
             self.agents.resume();
             let ports = Ports {
                 store: self.store.clone(),
-                transport: Arc::new(self.agents.clone()),
+                transport,
                 directory: self.directory.clone(),
                 clock: self.clock.clone(),
             };
