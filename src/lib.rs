@@ -3,7 +3,6 @@
 pub mod agent;
 pub mod api;
 pub mod app;
-pub mod app;
 pub mod broker;
 pub mod ca;
 pub mod cli;

@@ -80,7 +80,7 @@ impl Service {
 
         let own_uri = own_uri(config);
         let sessions = Sessions::new();
-        let transport = Arc::new(PxpTransport::new(transport_options(config, &own_uri), Arc::clone(&sessions)));
+        let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
         let broker_runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("broker")
             .enable_all()

@@ -35,8 +35,8 @@ The open orchestrator for Puppet and OpenVox: runs Puppet and tasks on thousands
 
 const EXAMPLES: &str = "\
 Examples:
-  bunraku init /etc/bunraku                     server certificate, admin token, commented configuration
-  bunraku job run -n web1,web2 --noop           a Puppet run on two nodes
+  bunraku init /etc/bunraku                 certificates, admin token, configuration
+  bunraku job run -n web1,web2 --noop       a Puppet run on two nodes
   bunraku task run package -n @nodes.txt action=status name=openssl
 
 Server, token and CA may also stand in ~/.config/bunraku/client.yaml (url, token_file, ca).";
@@ -45,8 +45,8 @@ Server, token and CA may also stand in ~/.config/bunraku/client.yaml (url, token
 #[derive(Debug, clap::Parser)]
 #[command(name = "bunraku", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 120)]
 struct Cli {
-    /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// What results look like: human (sentences and tables) or json (one value per line)
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     format: Format,
     #[command(flatten)]
     server: ServerArgs,
