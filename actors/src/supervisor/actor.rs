@@ -47,6 +47,12 @@ pub(super) struct PendingStop {
     reply: oneshot::Sender<Result<NodeCounts, OrchestratorError>>,
 }
 
+/// The inboxes, until the actor reads them.
+struct Mail {
+    notes: Inbox<Note>,
+    signals: Inbox<(u64, RunSignal)>,
+}
+
 /// The actor.
 pub(crate) struct Supervisor {
     pub(super) ports: Ports,
@@ -60,7 +66,7 @@ pub(crate) struct Supervisor {
     next_ticket: u64,
     pub(super) holds: Holds,
     pub(super) notes: Outlet<Note>,
-    mail: Option<(Inbox<Note>, Inbox<(u64, RunSignal)>)>,
+    mail: Option<Mail>,
     /// Who waits for the end.
     leaving: Vec<oneshot::Sender<()>>,
 }
@@ -82,7 +88,7 @@ impl Supervisor {
             stops: BTreeMap::new(),
             next_ticket: 0,
             notes: notes.outlet(),
-            mail: Some((notes, signals)),
+            mail: Some(Mail { notes, signals }),
             leaving: Vec::new(),
         }
         .start()
@@ -201,7 +207,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some((notes, signals)) = self.mail.take() else { return };
+        let Some(Mail { notes, signals }) = self.mail.take() else { return };
         ctx.add_stream(notes.into_batches());
         ctx.add_stream(signals.into_batches());
         self.recover(ctx);
