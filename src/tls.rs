@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 use bunraku_actors::model::CertName;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
@@ -221,6 +222,84 @@ pub fn server_config(paths: &TlsPaths, verifier: Arc<ReloadableVerifier>) -> Res
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
+}
+
+/// The TLS side of a listener whose certificate, CA bundle and CRLs can be read again while it runs.
+#[derive(Debug)]
+pub struct ReloadableServer {
+    paths: TlsPaths,
+    verifier: Arc<ReloadableVerifier>,
+    certificate: Arc<ReloadableCertificate>,
+}
+
+#[derive(Debug)]
+struct ReloadableCertificate(ArcSwap<CertifiedKey>);
+
+impl ReloadableServer {
+    /// Reads everything. `required`: a peer without a certificate fails the handshake.
+    ///
+    /// # Errors
+    /// When a file is unusable, or certificate and key do not belong together.
+    pub fn load(paths: TlsPaths, required: bool) -> Result<Self, TlsError> {
+        let verifier = ReloadableVerifier::load(&paths, required)?;
+        let certificate = Arc::new(ReloadableCertificate(ArcSwap::from_pointee(certified_key(&paths)?)));
+        Ok(Self { paths, verifier, certificate })
+    }
+
+    /// The configuration for the listener; follows every [`ReloadableServer::reload`]. No resumption, as above.
+    #[must_use]
+    pub fn config(&self) -> ServerConfig {
+        let mut config = ServerConfig::builder()
+            .with_client_cert_verifier(Arc::clone(&self.verifier) as Arc<dyn ClientCertVerifier>)
+            .with_cert_resolver(Arc::clone(&self.certificate) as Arc<dyn ResolvesServerCert>);
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config
+    }
+
+    /// Reads everything again; on an error all stays as it was.
+    ///
+    /// # Errors
+    /// As [`ReloadableServer::load`].
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let certificate = certified_key(&self.paths)?;
+        self.verifier.reload(&self.paths)?;
+        self.certificate.0.store(Arc::new(certificate));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for ReloadableCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+fn certified_key(paths: &TlsPaths) -> Result<CertifiedKey, TlsError> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(read_certificates(&paths.cert)?, read_key(&paths.key)?, &provider)
+        .map_err(|error| TlsError::Unusable { what: "server certificate", reason: error.to_string() })
+}
+
+/// When material ends: the first certificate of each file, and the next update of the first CRL.
+///
+/// # Errors
+/// When a file is unusable.
+pub fn expiries(paths: &TlsPaths) -> Result<Vec<(&'static str, i64)>, TlsError> {
+    let unusable = |reason: String| TlsError::Unusable { what: "certificate", reason };
+    let end_of = |path: &Path| -> Result<i64, TlsError> {
+        let certificates = read_certificates(path)?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(&certificates[0]).map_err(|error| unusable(error.to_string()))?;
+        Ok(parsed.validity().not_after.timestamp())
+    };
+    let mut ends = vec![("cert", end_of(&paths.cert)?), ("ca", end_of(&paths.ca)?)];
+    let crls = paths.crl.as_deref().map(read_crls).transpose()?.unwrap_or_default();
+    if let Some(crl) = crls.first() {
+        let (_, parsed) = x509_parser::parse_x509_crl(crl).map_err(|error| unusable(error.to_string()))?;
+        ends.extend(parsed.next_update().map(|at| ("crl", at.timestamp())));
+    }
+    Ok(ends)
 }
 
 /// A client's configuration that shows its own certificate.

@@ -1,1 +1,123 @@
 //! The node agent: PXP from the other side.
+//!
+//! One connection ([`session`]) at a time feeds one queue of frames; [`dispatch`] takes them in order; a run lives in
+//! [`start`], its record in [`spool`], its processes in [`process`]. It opens no port, and does nothing that the node's
+//! own configuration does not allow.
+
+mod answer;
+mod backoff;
+mod cancel;
+mod client;
+pub mod config;
+mod dispatch;
+mod files;
+mod housekeeping;
+mod identity;
+mod outbox;
+mod process;
+mod puppet;
+mod session;
+mod spool;
+mod start;
+mod state;
+mod status;
+mod task;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use self::backoff::Backoff;
+pub use self::config::AgentConfig;
+use self::spool::{Ledger, Spool};
+use self::state::Agent;
+
+const PUPPET_MODULE: &str = "pxp-module-puppet";
+const TASK_MODULE: &str = "task";
+
+/// Frames that were read and wait to be processed. When it is full, reading from the connection pauses.
+const FRAMES_CAPACITY: usize = 256;
+
+/// Runs the agent until SIGTERM or SIGINT. Runs that go on then do so without it; the next agent takes them over.
+///
+/// # Errors
+/// When the certificate or the spool cannot be used. A broker that cannot be reached is no error: it is tried again.
+pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = serve(config) => result,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+/// Runs the agent until it is dropped.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(config: AgentConfig) -> anyhow::Result<()> {
+    crate::tls::install_provider();
+    let uri = identity::own_uri(&config.ssl)?;
+    let (spool, lock) = Spool::open(&config.spool_dir)?;
+    let ledger = Ledger::open(spool.root()).context("cannot open the ledger")?;
+    tracing::info!(uri = %uri, spool = %spool.id(), "agent starts");
+    let agent = Arc::new(Agent::new(config, uri, spool, ledger));
+    // Dropped in reverse order: the runs are let go before the spool is free for the next agent.
+    let _lock = lock;
+    let _runs = LetGo(Arc::clone(&agent));
+    start::adopt_all(&agent).await.context("cannot read the spool")?;
+    let (frames, queue) = mpsc::channel(FRAMES_CAPACITY);
+    tokio::select! {
+        () = dispatch::process(Arc::clone(&agent), queue) => {}
+        () = stay_connected(&agent, &frames) => {}
+        () = housekeeping::keep(&agent) => {}
+    }
+    Ok(())
+}
+
+/// The wrapper of a run: `bunraku agent exec-run DIR`. Started by the agent only.
+#[must_use]
+pub fn exec_run(directory: &Path) -> ExitCode {
+    process::exec_run(directory)
+}
+
+/// Lets go of the runs when the agent ends, however it ends.
+struct LetGo(Arc<Agent>);
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
+}
+
+/// Connects, serves, and connects again, for ever.
+async fn stay_connected(agent: &Agent, frames: &mpsc::Sender<String>) {
+    let mut backoff = Backoff::default();
+    for uri in agent.config.broker_uris.iter().cycle() {
+        let pause = match client::connect(&agent.config, uri, agent.spool.id()).await {
+            Ok(socket) => {
+                tracing::info!(uri, "connected");
+                let since = Instant::now();
+                let end = session::serve(agent, socket, frames).await;
+                let pause = backoff.ended(since.elapsed());
+                tracing::warn!(uri, reason = %end, ?pause, "connection ended");
+                pause
+            }
+            Err(error) => {
+                let pause = backoff.failed();
+                tracing::warn!(uri, %error, ?pause, "no connection");
+                pause
+            }
+        };
+        if backoff.looks_superseded() {
+            tracing::error!(uri, name = %agent.uri, "connections keep ending at once: is there another agent of this name?");
+        }
+        sleep(pause).await;
+    }
+}

@@ -74,31 +74,33 @@ impl Contention {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_of_supersedes_is_contention() {
+    #[test]
+    fn a_rate_of_supersedes_is_contention() {
         let (mut contention, uri) = (Contention::default(), Uri::of("a", "agent"));
+        let mut now = Instant::now();
         for n in 1..=LIMIT {
-            assert!(!contention.refuses(&uri, Instant::now()));
-            assert_eq!(contention.superseded(&uri, Instant::now()), n == LIMIT);
+            assert!(!contention.refuses(&uri, now));
+            assert_eq!(contention.superseded(&uri, now), n == LIMIT);
         }
-        assert!(contention.refuses(&uri, Instant::now()) && contention.is_contended(&uri, Instant::now()));
-        assert!(!contention.refuses(&Uri::of("b", "agent"), Instant::now()));
+        assert!(contention.refuses(&uri, now) && contention.is_contended(&uri, now));
+        assert!(!contention.refuses(&Uri::of("b", "agent"), now));
 
-        tokio::time::advance(REFUSAL).await;
-        assert!(!contention.refuses(&uri, Instant::now()), "the refusal ends");
-        assert!(!contention.superseded(&uri, Instant::now()), "logged once");
-        assert!(contention.refuses(&uri, Instant::now()), "but the next one follows at once");
-        tokio::time::advance(MEMORY).await;
-        assert!(!contention.is_contended(&uri, Instant::now()));
+        now += REFUSAL;
+        assert!(!contention.refuses(&uri, now), "the refusal ends");
+        assert!(!contention.superseded(&uri, now), "logged once");
+        assert!(contention.refuses(&uri, now), "but the next one follows at once");
+        now += MEMORY;
+        assert!(!contention.is_contended(&uri, now));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn occasional_reconnects_are_none() {
+    #[test]
+    fn occasional_reconnects_are_none() {
         let (mut contention, uri) = (Contention::default(), Uri::of("a", "agent"));
+        let mut now = Instant::now();
         for _ in 0..50 {
-            assert!(!contention.superseded(&uri, Instant::now()));
-            tokio::time::advance(WINDOW / 4).await;
+            assert!(!contention.superseded(&uri, now));
+            now += WINDOW / 4;
         }
-        assert!(!contention.is_contended(&uri, Instant::now()));
+        assert!(!contention.is_contended(&uri, now));
     }
 }

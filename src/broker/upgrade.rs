@@ -6,7 +6,7 @@
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The largest request head that is read; a longer one is refused.
-pub const HEAD_LIMIT: usize = 8 * 1024;
+pub(super) const HEAD_LIMIT: usize = 8 * 1024;
 const HEADERS_LIMIT: usize = 32;
 /// What our agent says about itself is kept up to this length.
 const VALUE_LIMIT: usize = 128;

@@ -1,1 +1,14 @@
-//! The engine's transport port over the broker.
+//! Implements the engine's transport port over the broker: requests out, answers matched and typed.
+//!
+//! `request` encodes what goes out, `answer` types what comes back, `routes` knows which transaction is waited for by
+//! whom, `watches` tells who wants to hear of a node. Nothing here judges an outcome: that is the engine's.
+
+mod answer;
+mod output;
+mod pxp;
+mod request;
+mod routes;
+mod watches;
+
+pub use answer::{parse_results, parse_status};
+pub use pxp::{Options, PxpTransport};

@@ -83,6 +83,13 @@ pub struct ProcessResults {
     pub stderr: Option<String>,
 }
 
+/// Results of `bunraku cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelResults {
+    pub transaction_id: String,
+    pub canceled: bool,
+}
+
 /// One file of a task as a request names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileSpec {
@@ -101,6 +108,18 @@ pub struct FileUri {
     pub params: Map<String, Value>,
 }
 
+/// The module of Puppet runs.
+pub const PUPPET_MODULE: &str = "pxp-module-puppet";
+/// The module of tasks.
+pub const TASK_MODULE: &str = "task";
+/// The action of both.
+pub const RUN_ACTION: &str = "run";
+/// The module of status queries.
+pub const STATUS_MODULE: &str = "status";
+/// Its action.
+pub const STATUS_ACTION: &str = "query";
+/// The `kind` of the `_error` object by which an agent tells a fault of its own (§10.5).
+pub const EXECUTION_ERROR_KIND: &str = "puppetlabs.pxp-agent/execution-error";
 /// The text that tells that a request never arrived (§10.5).
 pub const NO_RESULTS_DIRECTORY: &str = "found no results directory";
 /// The module of our own extensions.
@@ -111,5 +130,8 @@ pub const CANCEL_ACTION: &str = "cancel";
 /// `bunraku catalog_ready`: sent by the agent as an `rpc_provisional_response` whose data carries
 /// `"catalog_ready": true` beside the transaction id.
 pub const CATALOG_READY_KEY: &str = "catalog_ready";
+/// Set to `true` in the results of a run that our agent ended because of a cancel. In the answer to a status query these
+/// results stand, as JSON text, in `stdout`, for tasks too.
+pub const CANCELED_KEY: &str = "canceled";
 /// Header of our agent's upgrade request that names its spool.
 pub const SPOOL_HEADER: &str = "x-bunraku-spool";

@@ -205,10 +205,10 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn silence_ends_the_reading() {
         let (_peer, stream) = tokio::io::duplex(64);
-        let mut reader = MessageReader::new(stream, Duration::from_secs(360), 100);
+        let mut reader = MessageReader::new(stream, Duration::from_millis(5), 100);
         assert!(matches!(reader.next().await, Err(ReadError::Idle)));
     }
 }

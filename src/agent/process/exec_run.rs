@@ -1,0 +1,185 @@
+//! The wrapper: `bunraku agent exec-run DIR`. It leaves the agent's session, claims the run, starts the work with its
+//! outputs in files, waits for it and writes the exit code last. It talks to nobody and knows nothing of PXP.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use super::proc_table::ProcessId;
+use super::{CHILD, EXIT_CODE, RunFile, STDERR, STDOUT};
+use crate::agent::files::{self, SHARED, write_atomic};
+use crate::agent::spool::PID;
+
+/// What a shell gives for a command that is not found.
+const NOT_FOUND: i64 = 127;
+/// What a shell gives for a command that cannot be executed.
+const NOT_EXECUTABLE: i64 = 126;
+/// What a shell adds to the number of the signal that ended a process.
+const SIGNAL_BASE: i64 = 128;
+/// How often the size of the outputs is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs what `directory/run.json` says, at most once per directory. Success means that the exit code of the work, or
+/// of its failure to start, is recorded.
+pub(in crate::agent) fn exec_run(directory: &Path) -> ExitCode {
+    match run(directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads our own outputs; the missing exit code tells the agent.
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(directory: &Path) -> io::Result<()> {
+    // Fails for a leader of a process group, which the agent never makes us, but a shell might.
+    let _ = rustix::process::setsid();
+    let own = ProcessId::of(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    if !files::claim(&directory.join(PID), &own.record())? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let (order, input) = RunFile::take(directory)?;
+    let stdout = create_output(&directory.join(STDOUT))?;
+    let mut stderr = create_output(&directory.join(STDERR))?;
+    let exit_code = match spawn(&order, input, stdout.try_clone()?, stderr.try_clone()?) {
+        Ok(mut child) => {
+            if let Some(process) = ProcessId::of(child.id()) {
+                write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED)?;
+            }
+            let status = wait(&mut child, order.output_limit, vec![stdout, stderr.try_clone()?])?;
+            tell_signal(status, &mut stderr)?;
+            exit_code(status)
+        }
+        Err(error) => {
+            writeln!(stderr, "bunraku: cannot execute {}: {error}", order.program.display())?;
+            if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
+        }
+    };
+    stderr.sync_all()?;
+    write_atomic(&directory.join(EXIT_CODE), format!("{exit_code}\n").as_bytes(), SHARED)
+}
+
+fn create_output(path: &Path) -> io::Result<File> {
+    // Appending: what is written after a cut lands at the new end.
+    OpenOptions::new().append(true).create(true).mode(SHARED).open(path)
+}
+
+fn spawn(order: &RunFile, input: Option<File>, stdout: File, stderr: File) -> io::Result<Child> {
+    let mut command = Command::new(&order.program);
+    command.args(&order.args).stdout(stdout).stderr(stderr).current_dir("/");
+    command.stdin(input.map_or_else(Stdio::null, Stdio::from));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| order.removes(name)) {
+            command.env_remove(name);
+        }
+    }
+    command.envs(&order.env).spawn()
+}
+
+/// Waits for the work while another thread keeps its outputs from filling the disk.
+fn wait(child: &mut Child, limit: u64, outputs: Vec<File>) -> io::Result<ExitStatus> {
+    std::thread::scope(|scope| {
+        let (ended, watch) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while watch.recv_timeout(WATCH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                for output in &outputs {
+                    cut(output, limit);
+                }
+            }
+        });
+        let status = child.wait();
+        drop(ended);
+        status
+    })
+}
+
+/// Cuts an output that is far beyond its limit back to just beyond it, so that a reader sees that it was cut.
+fn cut(output: &File, limit: u64) {
+    let beyond = limit.saturating_add(1);
+    if output.metadata().is_ok_and(|metadata| metadata.len() > beyond.saturating_mul(2)) {
+        // A failure leaves the output as it is; the next round tries again.
+        let _ = output.set_len(beyond);
+    }
+}
+
+fn tell_signal(status: ExitStatus, stderr: &mut File) -> io::Result<()> {
+    match status.signal() {
+        Some(signal) => writeln!(stderr, "bunraku: killed by signal {signal}"),
+        None => Ok(()),
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i64 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => i64::from(code),
+        (None, Some(signal)) => SIGNAL_BASE + i64::from(signal),
+        (None, None) => NOT_EXECUTABLE,
+    }
+}
+
+/// The exit code of a run that is over.
+pub(super) fn read_exit_code(directory: &Path) -> Option<i64> {
+    fs::read_to_string(directory.join(EXIT_CODE)).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn order(script: &str) -> RunFile {
+        RunFile {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: BTreeMap::from([("PT_a".to_owned(), "one".to_owned())]),
+            env_remove: vec!["CARGO_*".into()],
+            output_limit: 1000,
+        }
+    }
+
+    fn run_in(order: &RunFile, input: Option<&[u8]>) -> (tempfile::TempDir, io::Result<()>) {
+        let directory = tempfile::tempdir().unwrap();
+        order.write(directory.path(), input).unwrap();
+        let result = run(directory.path());
+        (directory, result)
+    }
+
+    fn text(directory: &tempfile::TempDir, name: &str) -> String {
+        fs::read_to_string(directory.path().join(name)).unwrap()
+    }
+
+    #[test]
+    fn input_environment_outputs_and_exit_code_pass_through() {
+        let (directory, result) = run_in(&order("cat; echo $PT_a-$CARGO_PKG_NAME- >&2; exit 3"), Some(b"secret"));
+        result.unwrap();
+        assert_eq!(text(&directory, STDOUT), "secret");
+        assert_eq!(text(&directory, STDERR), "one--\n");
+        assert_eq!(read_exit_code(directory.path()), Some(3));
+        assert!(!directory.path().join("input").exists() && !directory.path().join("run.json").exists());
+    }
+
+    #[test]
+    fn a_run_is_claimed_once() {
+        let (directory, result) = run_in(&order("echo once"), None);
+        result.unwrap();
+        order("echo twice").write(directory.path(), None).unwrap();
+        assert!(run(directory.path()).is_err());
+        assert_eq!(text(&directory, STDOUT), "once\n");
+    }
+
+    #[test]
+    fn signals_and_missing_programs_are_told() {
+        let (directory, result) = run_in(&order("kill -9 $$"), None);
+        result.unwrap();
+        assert_eq!(read_exit_code(directory.path()), Some(137));
+        assert_eq!(text(&directory, STDERR), "bunraku: killed by signal 9\n");
+        let (directory, result) = run_in(&RunFile { program: "/no/such".into(), ..order("") }, None);
+        result.unwrap();
+        assert_eq!(read_exit_code(directory.path()), Some(NOT_FOUND));
+        assert!(text(&directory, STDERR).contains("/no/such"));
+    }
+}

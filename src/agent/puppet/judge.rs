@@ -1,0 +1,81 @@
+//! How a Puppet run ended. The exit code is only a hint: a terminated run exits with 0, a run in an environment that does
+//! not exist silently happens in another one, and a refused run leaves the report of the run before.
+
+use chrono::TimeDelta;
+
+use super::report::{self, Report, ReportError};
+use super::results::{Fault, FaultKind, results};
+use super::{Context, lock};
+use crate::agent::spool::Outcome;
+
+/// Some reports carry whole seconds only.
+const TIME_SLACK: TimeDelta = TimeDelta::seconds(1);
+/// `--detailed-exitcodes`: changes and no failures.
+const CHANGED: i64 = 2;
+
+/// Judges a run that is over. Reads the report and the locks; `output` is what Puppet printed.
+pub(super) fn judge(context: &Context, exit_code: i64, canceled: bool, output: &str) -> Outcome {
+    let report = report::read(&context.paths.report);
+    let own = report.as_ref().ok().filter(|report| is_own(context, report));
+    let told = if exit_code == CHANGED { 0 } else { exit_code };
+    if canceled {
+        return results(own, told, Some(Fault::new(FaultKind::Canceled, "Puppet was canceled")));
+    }
+    match own {
+        Some(own) => {
+            let fault = fault_of_report(context, own, told);
+            // A non-zero code stays visible where the report is not what it seems.
+            results(Some(own), if fault.is_some() && told == 0 { exit_code } else { told }, fault)
+        }
+        None => results(None, told, Some(fault_without_report(context, &report, exit_code, output))),
+    }
+}
+
+/// Whether the report is of this run: its job, another transaction than before, and not older than the start.
+fn is_own(context: &Context, report: &Report) -> bool {
+    let job = context.job_id.is_none() || report.job_id() == context.job_id;
+    let fresh = context.previous_uuid.as_ref() != Some(&report.transaction_uuid);
+    let later = report.time().is_some_and(|time| time + TIME_SLACK >= context.started);
+    job && fresh && later
+}
+
+fn fault_of_report(context: &Context, report: &Report, exit_code: i64) -> Option<Fault> {
+    if !report.transaction_completed && report.status != "failed" || !report.transaction_completed && exit_code == 0 {
+        let error = "Puppet was ended before its transaction was complete";
+        return Some(Fault::new(FaultKind::TransactionIncomplete, error));
+    }
+    if let (Some(asked), Some(actual)) = (&context.environment, &report.environment)
+        && asked != actual
+    {
+        let error = format!("Puppet ran in environment '{actual}' instead of '{asked}'");
+        return Some(Fault::new(FaultKind::EnvironmentMismatch, error));
+    }
+    if exit_code != 0 {
+        return Some(Fault::new(FaultKind::AgentExitNonZero, "Puppet agent exited with a non 0 exitcode"));
+    }
+    match report.status.as_str() {
+        "changed" | "unchanged" => None,
+        status => Some(Fault::new(FaultKind::AgentExitNonZero, format!("Puppet's report says '{status}'"))),
+    }
+}
+
+fn fault_without_report(
+    context: &Context,
+    report: &Result<Report, ReportError>,
+    exit_code: i64,
+    output: &str,
+) -> Fault {
+    if exit_code != 0 {
+        if let Err(disabled) = lock::check_disabled(&context.paths) {
+            return disabled;
+        }
+        if lock::is_locked(&context.paths) || output.contains("already in progress; skipping") {
+            return Fault::locked();
+        }
+    }
+    match report {
+        Ok(_) => Fault::new(FaultKind::NoLastRunReport, "The Puppet run failed in an unexpected way"),
+        Err(error @ ReportError::Missing(_)) => Fault::new(FaultKind::NoLastRunReport, error.to_string()),
+        Err(error @ ReportError::Unreadable(..)) => Fault::new(FaultKind::InvalidLastRunReport, error.to_string()),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the parts of a running agent share, and the register of the runs that go on.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::config::AgentConfig;
+use super::outbox::Outbox;
+use super::puppet::PuppetHost;
+use super::spool::{Ledger, Spool};
+use super::task::Downloader;
+use crate::wire::pcp::{Message, Uri};
+
+/// A running agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) config: AgentConfig,
+    /// The agent's own address.
+    pub(super) uri: Uri,
+    pub(super) spool: Spool,
+    pub(super) ledger: Ledger,
+    pub(super) outbox: Outbox,
+    pub(super) puppet: PuppetHost,
+    pub(super) downloads: Downloader,
+    runs: Mutex<Runs>,
+}
+
+/// The runs that go on, each with a task of its own. Their number is the orchestrator's affair: it holds the limits.
+#[derive(Debug, Default)]
+struct Runs {
+    active: BTreeMap<Uuid, watch::Sender<bool>>,
+    tasks: JoinSet<()>,
+    stopping: bool,
+}
+
+impl Agent {
+    /// An agent that is not connected yet.
+    pub(super) fn new(config: AgentConfig, uri: Uri, spool: Spool, ledger: Ledger) -> Self {
+        Self {
+            puppet: PuppetHost::new(config.puppet.clone()),
+            downloads: Downloader::new(&config),
+            config,
+            uri,
+            spool,
+            ledger,
+            outbox: Outbox::default(),
+            runs: Mutex::default(),
+        }
+    }
+
+    /// Queues an answer for the present connection.
+    pub(super) fn answer(&self, message: &Message) {
+        self.outbox.answer(message.encode());
+    }
+
+    /// Runs `work` as a task of its own. It is given the signal that turns true when the run is canceled, and counts as
+    /// going on until it ends, however it ends.
+    pub(super) fn spawn<F>(
+        self: &std::sync::Arc<Self>,
+        transaction: Uuid,
+        work: impl FnOnce(watch::Receiver<bool>) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (cancel, canceled) = watch::channel(false);
+        let guard = ActiveRun { agent: std::sync::Arc::clone(self), transaction };
+        let work = work(canceled);
+        let mut runs = self.runs.lock();
+        // Collects the tasks that ended; a panic in one of them was logged by its thread.
+        while runs.tasks.try_join_next().is_some() {}
+        if runs.stopping {
+            drop(runs);
+            return;
+        }
+        runs.active.insert(transaction, cancel);
+        runs.tasks.spawn(async move {
+            let _guard = guard;
+            work.await;
+        });
+    }
+
+    /// Whether a run goes on.
+    pub(super) fn is_active(&self, transaction: Uuid) -> bool {
+        self.runs.lock().active.contains_key(&transaction)
+    }
+
+    /// Tells a run to end; `false` when it does not go on.
+    pub(super) fn cancel(&self, transaction: Uuid) -> bool {
+        let runs = self.runs.lock();
+        runs.active.get(&transaction).is_some_and(|cancel| {
+            cancel.send_replace(true);
+            true
+        })
+    }
+
+    /// Stops the agent's part in its runs. The processes go on; the next agent takes them over.
+    pub(super) fn let_go(&self) {
+        let mut runs = self.runs.lock();
+        runs.stopping = true;
+        runs.tasks.abort_all();
+    }
+}
+
+/// Takes a run out of the register when its task ends.
+struct ActiveRun {
+    agent: std::sync::Arc<Agent>,
+    transaction: Uuid,
+}
+
+impl Drop for ActiveRun {
+    fn drop(&mut self) {
+        self.agent.runs.lock().active.remove(&self.transaction);
+    }
+}

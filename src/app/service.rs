@@ -1,0 +1,245 @@
+//! A running service: every part started in order, and stopped in the opposite one.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use actix::Arbiter;
+use bunraku_actors::handle::{Engine, Orchestrator, Ports, SpawnJob};
+use bunraku_actors::model::CertName;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+
+use super::{SystemClock, observe};
+use crate::api::{self, accounts::Accounts};
+use crate::broker::{self, Broker, Sessions};
+use crate::config::Config;
+use crate::directory::{self, FileDirectory};
+use crate::store::{self, Store};
+use crate::tls::{ReloadableServer, TlsError, TlsPaths};
+use crate::transport::{self, PxpTransport};
+use crate::wire::pcp::Uri;
+
+/// The client type of our own sender URI.
+const OWN_TYPE: &str = "orchestrator";
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot make {path}: {source}")]
+    DataDir { path: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Directory(#[from] bunraku_actors::ports::DirectoryError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{key} '{value}' is not an address with a port: {reason}")]
+    Address { key: &'static str, value: String, reason: String },
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Broker(#[from] broker::BrokerError),
+    #[error("broker.controllers: {0}")]
+    Controller(#[from] bunraku_actors::model::InvalidName),
+    #[error("the engine did not start: {0}")]
+    Engine(#[from] bunraku_actors::handle::OrchestratorError),
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// A running service.
+pub struct Service {
+    orchestrator: Orchestrator,
+    api: api::Server,
+    api_tls: Arc<ReloadableServer>,
+    broker: Broker,
+    broker_runtime: Runtime,
+    arbiters: Vec<Arbiter>,
+    store: Store,
+    tls_paths: TlsPaths,
+    counting: AbortHandle,
+}
+
+impl Service {
+    /// Starts store, directory, broker, engine and API, in this order; must be called on an actix system.
+    ///
+    /// # Errors
+    /// Names the part, and the file or address that it could not use.
+    pub async fn start(config: &Config, metrics: Option<PrometheusHandle>) -> Result<Self, StartError> {
+        let data = &config.data_dir;
+        std::fs::create_dir_all(data).map_err(|source| StartError::DataDir { path: data.clone(), source })?;
+        // Bound first, served last: a taken port is told before anything else happens.
+        let (api_listener, api_address) = bind("server.listen", &config.server.listen)?;
+        let broker_listen = listen_address("broker.listen", &config.broker.listen)?;
+        let tls_paths = config.tls_paths();
+        let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
+        let store = Store::open(data.join("bunraku.db"), store::Options::default())?;
+        let directory = FileDirectory::start(directory_options(config)).await?;
+
+        let own_uri = own_uri(config);
+        let sessions = Sessions::new();
+        let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
+        let broker_runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("broker")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let options = broker_options(config, broker_listen, own_uri)?;
+        let controller: Arc<dyn broker::Controller> = Arc::clone(&transport) as _;
+        let started = broker_runtime.spawn(Broker::start(options, tls_paths.clone(), sessions, controller)).await;
+        let broker = started.map_err(|error| StartError::Threads(std::io::Error::other(error)))??;
+
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            transport,
+            directory: Arc::new(directory),
+            clock: Arc::new(SystemClock),
+        };
+        let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
+        let (arbiters, spawn_job) = job_threads(threads);
+        let limits = config.limits.for_engine(config.broker.settle_time);
+        let orchestrator = Engine::start(ports, limits, spawn_job).await?;
+
+        let state = api_state(config, &orchestrator, &store, api_address, metrics);
+        let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
+        let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
+        observe::publish_expiries(&tls_paths);
+        let counting = tokio::spawn(observe::count_events(orchestrator.store().subscribe())).abort_handle();
+        Ok(Self { orchestrator, api, api_tls, broker, broker_runtime, arbiters, store, tls_paths, counting })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        self.api.addr
+    }
+
+    /// Where agents connect.
+    #[must_use]
+    pub fn broker_address(&self) -> SocketAddr {
+        self.broker.address()
+    }
+
+    /// The way into the engine.
+    #[must_use]
+    pub fn orchestrator(&self) -> &Orchestrator {
+        &self.orchestrator
+    }
+
+    /// The tokens.
+    #[must_use]
+    pub fn accounts(&self) -> &dyn Accounts {
+        &self.store
+    }
+
+    /// Reads certificates and revocation lists again, for both listeners; what is unusable is logged and stays as it was.
+    pub async fn reload_tls(&mut self) {
+        if let Err(error) = self.api_tls.reload() {
+            tracing::error!(%error, "the API keeps its certificates");
+        }
+        match self.broker.reload_tls().await {
+            Ok(closed) => tracing::info!(closed, "certificates and revocation lists read again"),
+            Err(error) => tracing::error!(%error, "the broker keeps its certificates"),
+        }
+        observe::publish_expiries(&self.tls_paths);
+    }
+
+    /// Stops in order: no new commands, streams end, jobs are left to the next start, sessions close, the store closes.
+    pub async fn stop(self) {
+        self.orchestrator.refuse_commands("the service is shutting down");
+        self.api.stop(true).await;
+        self.orchestrator.shutdown().await;
+        let closing = self.broker_runtime.spawn(self.broker.shutdown(false));
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "the broker did not end well");
+        }
+        self.store.close().await;
+        self.counting.abort();
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            if arbiter.join().is_err() {
+                tracing::error!("a job thread did not end well");
+            }
+        }
+        // Not dropped here: a runtime must not be dropped where others run.
+        self.broker_runtime.shutdown_background();
+    }
+}
+
+/// Arbiters for jobs, and the function that spreads jobs over them.
+fn job_threads(threads: usize) -> (Vec<Arbiter>, SpawnJob) {
+    let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
+    let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let spawn: SpawnJob = Box::new(move |job| {
+        let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        handles[turn % handles.len()].spawn_fn(job)
+    });
+    (arbiters, spawn)
+}
+
+/// An address as configured; the unspecified IPv6 one becomes IPv4's where the machine has no IPv6.
+fn listen_address(key: &'static str, value: &str) -> Result<SocketAddr, StartError> {
+    let address: SocketAddr = value.parse().map_err(|error: std::net::AddrParseError| StartError::Address {
+        key,
+        value: value.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let lacks_ipv6 = address.is_ipv6() && address.ip().is_unspecified() && TcpListener::bind("[::]:0").is_err();
+    Ok(if lacks_ipv6 { SocketAddr::from(([0, 0, 0, 0], address.port())) } else { address })
+}
+
+fn bind(key: &'static str, value: &str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = listen_address(key, value)?;
+    let listen_error = |source| StartError::Listen { key, address, source };
+    let listener = TcpListener::bind(address).map_err(listen_error)?;
+    let bound = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, bound))
+}
+
+fn own_uri(config: &Config) -> Uri {
+    Uri::of(config.server.names.first().map_or("localhost", String::as_str), OWN_TYPE)
+}
+
+fn directory_options(config: &Config) -> directory::Options {
+    directory::Options {
+        environments_dir: config.environments_dir.clone(),
+        module_path: config.modulepath.clone(),
+        file_store: config.data_dir.join("files"),
+    }
+}
+
+fn broker_options(config: &Config, listen: SocketAddr, own_uri: Uri) -> Result<broker::Options, StartError> {
+    let section = &config.broker;
+    let mut options = broker::Options::new(listen, own_uri);
+    options.idle_timeout = section.idle_timeout;
+    options.max_connections = section.max_connections;
+    options.max_message_size = usize::try_from(section.max_message_size).unwrap_or(usize::MAX);
+    options.controllers = section.controllers.iter().map(|name| CertName::parse(name)).collect::<Result<_, _>>()?;
+    Ok(options)
+}
+
+fn transport_options(config: &Config, own_uri: &Uri) -> transport::Options {
+    let mut options = transport::Options::new(own_uri.clone());
+    options.output_limit = usize::try_from(config.limits.output).unwrap_or(usize::MAX);
+    options
+}
+
+fn api_state(
+    config: &Config,
+    orchestrator: &Orchestrator,
+    store: &Store,
+    address: SocketAddr,
+    metrics: Option<PrometheusHandle>,
+) -> api::State {
+    let section = &config.server;
+    let mut options = api::Options::new(section.names.clone(), address.port());
+    options.public_url = section.public_url.clone();
+    options.body_limit = usize::try_from(section.body_limit).unwrap_or(usize::MAX);
+    options.workers = section.workers.unwrap_or(options.workers);
+    let mut state = api::State::new(orchestrator.clone(), Arc::new(store.clone()), options);
+    state.metrics = metrics;
+    state
+}

@@ -1,0 +1,122 @@
+//! Answers as real agents send them, and answers that nobody should send.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const LIMIT: usize = 1 << 20;
+
+fn puppet(status: &str, exitcode: i64) -> Value {
+    json!({"time": "2031-05-04T03:15:43.796866343+00:00", "transaction_uuid": "00000039-0000-4000-8000-000000000000",
+           "environment": "production", "status": status, "metrics": {"total": 8, "changed": 1},
+           "exitcode": exitcode, "version": 1})
+}
+
+fn status(results: Value) -> StatusAnswer {
+    parse_status(&results, None, false, LIMIT)
+}
+
+fn fault(msg: &str) -> String {
+    json!({"_error": {"kind": EXECUTION_ERROR_KIND, "details": {}, "msg": msg}}).to_string()
+}
+
+#[test]
+fn puppet_results_are_read_and_unknown_values_left_out() {
+    let RunOutcome::Puppet(outcome) = parse_results(puppet("changed", 0), Some(JobKind::Deploy), LIMIT) else {
+        panic!("these are Puppet's results")
+    };
+    assert_eq!((outcome.status.as_str(), outcome.exitcode), ("changed", 0));
+    assert_eq!(outcome.transaction_uuid.as_deref(), Some("00000039-0000-4000-8000-000000000000"));
+    assert_eq!(outcome.metrics["total"], 8);
+
+    let disabled = json!({"time": "unknown", "transaction_uuid": "unknown", "environment": "unknown", "status": "unknown",
+        "metrics": {}, "exitcode": 1, "version": 1, "error_type": "agent_disabled", "error": "Puppet agent is disabled"});
+    let RunOutcome::Puppet(outcome) = parse_results(disabled, None, LIMIT) else { panic!("their shape tells") };
+    assert_eq!((outcome.transaction_uuid, outcome.environment), (None, None));
+    assert_eq!(outcome.error_type.as_deref(), Some("agent_disabled"));
+}
+
+#[test]
+fn task_results_are_read_and_bounded() {
+    let results = json!({"exitcode": 3, "stdout": "x".repeat(50), "stderr": "oops\n"});
+    let expected = TaskOutcome { exitcode: 3, stdout: "x".repeat(50), stderr: "oops\n".into() };
+    assert_eq!(parse_results(results.clone(), Some(JobKind::Task), LIMIT), RunOutcome::Task(expected));
+    let RunOutcome::Task(outcome) = parse_results(results, None, 20) else { panic!("a task's results") };
+    assert!(outcome.stdout.contains("35 bytes left out") && outcome.stderr == "oops\n", "{outcome:?}");
+    let silent = RunOutcome::Task(TaskOutcome::default());
+    assert_eq!(parse_results(json!({"exitcode": 0}), Some(JobKind::Task), LIMIT), silent);
+}
+
+#[test]
+fn invalid_results_are_refused_with_the_reason() {
+    for (results, kind) in [
+        (json!("text"), JobKind::Task),
+        (json!({"exitcode": "0"}), JobKind::Task),
+        (json!({"exitcode": 0}), JobKind::Deploy),
+        (json!(null), JobKind::Deploy),
+    ] {
+        let outcome = parse_results(results, Some(kind), LIMIT);
+        assert!(
+            matches!(&outcome, RunOutcome::Refused { description } if description.starts_with("the agent's answer is not valid: ")),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn status_answers_tell_five_things_apart() {
+    let id = "00000014-0000-4000-8000-000000000000";
+    assert_eq!(status(json!({"transaction_id": id, "status": "running"})), StatusAnswer::Running);
+    let never = json!({"transaction_id": id, "status": "unknown", "stdout": fault(NO_RESULTS_DIRECTORY)});
+    assert_eq!(status(never), StatusAnswer::NeverArrived);
+    let lost =
+        json!({"transaction_id": id, "status": "unknown", "stdout": fault("task process is not running, but …")});
+    assert_eq!(status(lost), StatusAnswer::Unknown("task process is not running, but …".into()));
+    let refused = json!({"transaction_id": id, "status": "failure", "exitcode": -1, "stdout": fault("no file")});
+    assert_eq!(status(refused), StatusAnswer::Over(RunOutcome::Refused { description: "no file".into() }));
+    let failed =
+        json!({"transaction_id": id, "status": "failure", "exitcode": 3, "stdout": "{\"a\":1}\n", "stderr": "oops"});
+    let outcome = TaskOutcome { exitcode: 3, stdout: "{\"a\":1}\n".into(), stderr: "oops".into() };
+    assert_eq!(status(failed), StatusAnswer::Over(RunOutcome::Task(outcome)));
+    assert!(matches!(status(json!({"status": "asleep"})), StatusAnswer::Unknown(text) if text.contains("not valid")));
+}
+
+#[test]
+fn the_status_of_a_puppet_run_is_its_results() {
+    let text = puppet("changed", 0).to_string();
+    let results = json!({"transaction_id": "t", "status": "success", "exitcode": 0, "stdout": text});
+    let expected = StatusAnswer::Over(parse_results(puppet("changed", 0), Some(JobKind::Deploy), LIMIT));
+    for kind in [None, Some(JobKind::Deploy)] {
+        assert_eq!(parse_status(&results, kind, false, LIMIT), expected);
+    }
+    let as_task = TaskOutcome { exitcode: 0, stdout: text, stderr: String::new() };
+    let known = parse_status(&results, Some(JobKind::Task), false, LIMIT);
+    assert_eq!(known, StatusAnswer::Over(RunOutcome::Task(as_task)), "a task may print what it likes");
+    let noise = json!({"transaction_id": "t", "status": "success", "exitcode": 0, "stdout": "no JSON"});
+    let StatusAnswer::Over(outcome) = parse_status(&noise, Some(JobKind::Deploy), false, LIMIT) else { panic!("over") };
+    assert!(matches!(outcome, RunOutcome::Refused { .. }));
+}
+
+#[test]
+fn only_our_own_agents_confirm_cancels() {
+    let results = json!({"canceled": true, "exitcode": 143});
+    assert_eq!(
+        parse_results(results.clone(), Some(JobKind::Task), LIMIT),
+        RunOutcome::Canceled { results: results.clone() }
+    );
+    let answer = json!({"transaction_id": "t", "status": "failure", "exitcode": 143, "stdout": results.to_string()});
+    let ours = parse_status(&answer, Some(JobKind::Task), true, LIMIT);
+    assert_eq!(ours, StatusAnswer::Over(RunOutcome::Canceled { results }));
+    assert!(matches!(parse_status(&answer, None, false, LIMIT), StatusAnswer::Over(RunOutcome::Task(_))));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(stdout in ".{0,80}", exitcode in proptest::option::of(any::<i64>()), known: bool) {
+        let kind = known.then_some(JobKind::Deploy);
+        let results = json!({"transaction_id": "t", "status": "failure", "exitcode": exitcode, "stdout": stdout});
+        let _ = parse_status(&results, kind, true, 10);
+        let _ = parse_results(results, kind, 10);
+    }
+}
