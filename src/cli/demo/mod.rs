@@ -120,17 +120,19 @@ async fn show(
     let site = Site::create(dir, usize::from(args.nodes), endpoints, &puppet).await?;
     match &puppet {
         Puppet::Real(program) => out.note(format!("nodes run {} apply", program.display())),
-        Puppet::StandIn => out.note("there is no Puppet on this machine: nodes converge by a small shell script instead"),
+        Puppet::StandIn => {
+            out.note("there is no Puppet on this machine: nodes converge by a small shell script instead")
+        }
     }
     let token = std::fs::read_to_string(site.made.token_file()).context("cannot read the token just made")?;
     let token = SecretString::from(token.trim().to_owned());
-    let settings =
-        Settings { url: endpoints.url(), token: Some(token.clone()), ca: Some(site.made.ca()) };
+    let settings = Settings { url: endpoints.url(), token: Some(token.clone()), ca: Some(site.made.ca()) };
     let client = Client::new(&settings)?;
     start(&site, &client, parts).await?;
     introduce(&site, &token, out);
 
-    let deploy = json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "description": "the demo's deploy"});
+    let deploy =
+        json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "description": "the demo's deploy"});
     let job = job_name(&client.post("/orchestrator/v1/command/deploy", &deploy).await?)?;
     let deployed = watch_to_end(&client, &job, out, Interrupt::Elsewhere).await?;
     let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
@@ -142,7 +144,11 @@ async fn show(
         show_output(&client, &job, out).await?;
     }
     if !args.once {
-        out.note(format!("{} stays up until Ctrl-C; its files are in {}", site.endpoints.url(), site.made.dir.display()));
+        out.note(format!(
+            "{} stays up until Ctrl-C; its files are in {}",
+            site.endpoints.url(),
+            site.made.dir.display()
+        ));
     }
     Ok(if deployed == Exit::Done { ran } else { deployed })
 }

@@ -24,10 +24,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// When an address that was asked for is taken or unusable.
-    pub(super) fn choose(
-        api: Option<SocketAddr>,
-        broker: Option<SocketAddr>,
-    ) -> Result<(Self, Vec<String>), CliError> {
+    pub(super) fn choose(api: Option<SocketAddr>, broker: Option<SocketAddr>) -> Result<(Self, Vec<String>), CliError> {
         let mut remarks = Vec::new();
         // Both are held until both are chosen, so that they differ.
         let api = claim(api, DEFAULT_API, &mut remarks)?;

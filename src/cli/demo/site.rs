@@ -113,9 +113,13 @@ fn environment_yaml(nodes: &[CertName]) -> String {
     );
     for (index, node) in nodes.iter().enumerate() {
         let part = if index == 0 {
-            format!("          - type: Shop::Db\n            title: db\n            node: {node}\n            produces: [\"Sql[shop-demo]\"]\n")
+            format!(
+                "          - type: Shop::Db\n            title: db\n            node: {node}\n            produces: [\"Sql[shop-demo]\"]\n"
+            )
         } else {
-            format!("          - type: Shop::Web\n            title: web{index}\n            node: {node}\n            consumes: [\"Sql[shop-demo]\"]\n")
+            format!(
+                "          - type: Shop::Web\n            title: web{index}\n            node: {node}\n            consumes: [\"Sql[shop-demo]\"]\n"
+            )
         };
         text.push_str(&part);
     }
@@ -179,7 +183,8 @@ fn puppet_conf(node: &Path, name: &CertName) -> String {
 }
 
 fn manifest_text(node: &Path) -> String {
-    let puppet_quoted = |path: PathBuf| format!("'{}'", path.display().to_string().replace('\\', "\\\\").replace('\'', "\\'"));
+    let puppet_quoted =
+        |path: PathBuf| format!("'{}'", path.display().to_string().replace('\\', "\\\\").replace('\'', "\\'"));
     format!(
         "# The node's directory `root` holds what its directory `desired` holds.\n\
          file {{ {}:\n  ensure  => directory,\n  recurse => true,\n  source  => {},\n}}\n",
