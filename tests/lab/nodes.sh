@@ -36,7 +36,7 @@ ca_curl() { curl -sS --cacert "$SERVER/ssl/certs/ca.pem" "$@"; }
 
 make_nodes() {
   local role number=0
-  issue "$ORCH" "$LAB/orchestrator/ssl"
+  issue "$ORCH" "$LAB/orchestrator/ssl" "subjectAltName=DNS:$ORCH,DNS:localhost,IP:127.0.0.1"
   ln -sfn "ssl/certs/$ORCH.pem" "$LAB/orchestrator/cert.pem"
   ln -sfn "ssl/private_keys/$ORCH.pem" "$LAB/orchestrator/key.pem"
   ln -sfn ssl/certs/ca.pem "$LAB/orchestrator/ca.pem"
