@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 /// How long a child may take to end by itself before it is killed.
@@ -22,6 +22,8 @@ pub(super) struct Part {
     name: String,
     log: PathBuf,
     child: Child,
+    /// The writing end of its standard input. Held here, since waiting for a child closes the one that the child holds.
+    lifeline: Option<ChildStdin>,
 }
 
 impl Part {
@@ -41,10 +43,13 @@ impl Part {
                 command.env_remove(variable);
             }
         }
+        // Its log is a file: no colors there.
+        command.env("NO_COLOR", "1");
         // A group of its own: Ctrl-C on the terminal reaches the demo alone, which then ends its parts in order.
         command.process_group(0).stdin(Stdio::piped()).stdout(output).stderr(errors).kill_on_drop(true);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { name: name.to_owned(), log, child })
+        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        let lifeline = child.stdin.take();
+        Ok(Self { name: name.to_owned(), log, child, lifeline })
     }
 
     /// Fails with the end of its log if it has ended, which no part does by itself.
@@ -73,7 +78,7 @@ impl Part {
 
     /// Closes its standard input and waits for its end; one that does not end is killed.
     pub(super) async fn end(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.lifeline.take());
         if timeout(PATIENCE, self.child.wait()).await.is_err() {
             // It may have ended in this very moment, which is as good.
             let _ = self.child.kill().await;

@@ -6,7 +6,10 @@ use super::run;
 fn help_texts() {
     for command in [
         "",
+        "demo",
         "init",
+        "serve",
+        "agent",
         "job run",
         "job list",
         "job show",

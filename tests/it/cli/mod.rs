@@ -1,5 +1,6 @@
 //! The real binary from the outside: help, usage errors, exit codes, the files that it makes, and how it follows a job.
 
+mod demo;
 mod follow;
 mod help;
 mod init;

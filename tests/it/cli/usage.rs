@@ -33,6 +33,17 @@ fn unusable_settings_are_usage_errors() {
 }
 
 #[test]
+fn unusable_configurations_are_usage_errors() {
+    for command in ["serve", "agent"] {
+        assert!(refused(&[command, "--config", "/nonexistent.yaml"]).contains("/nonexistent.yaml"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "no_such_key: 1\n").unwrap();
+        let error = refused(&[command, "--config", file.path().to_str().unwrap()]);
+        assert!(error.contains("no_such_key") && error.contains(file.path().to_str().unwrap()), "{error}");
+    }
+}
+
+#[test]
 fn a_broken_client_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("bunraku")).unwrap();
