@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -50,6 +51,11 @@ impl<T> Inbox<T> {
             }
             self.0.arrived.notified().await;
         }
+    }
+
+    /// The inbox as an endless stream of batches, for an actor's context.
+    pub fn into_batches(self) -> impl Stream<Item = Vec<T>> {
+        stream::unfold(self, |inbox| async move { Some((inbox.take().await, inbox)) })
     }
 }
 

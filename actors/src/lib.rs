@@ -5,5 +5,13 @@
 
 pub mod handle;
 pub mod inbox;
+mod job_actor;
+mod limits;
+pub mod machine;
 pub mod model;
+mod node_runner;
+pub mod plan;
 pub mod ports;
+mod supervisor;
+#[cfg(feature = "test-support")]
+pub mod testing;

@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 
 use bunraku_actors::ports::StoreError;
 use chrono::{DateTime, Utc};
+use zeroize::Zeroizing;
 
+use crate::api::accounts::{Accounts, NewToken, Role, TokenHash, new_token_text};
 use crate::ca::{Authority, CaError};
 use crate::config::template;
 use crate::files::{self, CreateError};
+use crate::store::{self, Store};
 
 /// What a directory is made of, in the order of moving. The configuration is last: it says that all is there.
 const PARTS: [&str; 7] = ["ca", "ssl", "data", "environments", "modules", "token", CONFIG];
@@ -136,6 +139,7 @@ async fn build(request: &InitRequest, dir: &Path, now: DateTime<Utc>) -> Result<
     files::create_dirs(&staging.path().join("environments"))?;
     files::create_public(&staging.path().join("environments/production.yaml"), ENVIRONMENT)?;
     files::create_private_dir(&staging.path().join("data"))?;
+    create_admin(staging.path(), now).await?;
     for part in PARTS {
         let from = staging.path().join(part);
         if from.exists() {
@@ -226,5 +230,25 @@ fn write_config(dir: &Path, names: &[String], settings: &[(&'static str, String)
     let mut values = vec![("server.names", format!("[{}]", quoted.join(", ")))];
     values.extend(settings.iter().cloned());
     files::create_public(&dir.join(CONFIG), template::render(&values))?;
+    Ok(())
+}
+
+/// Makes the database with one token in it, which never expires: whoever can read the file is the admin.
+async fn create_admin(dir: &Path, now: DateTime<Utc>) -> Result<(), InitError> {
+    let store = Store::open(dir.join("data/bunraku.db"), store::Options::default())
+        .map_err(|error| InitError::Database(error.to_string()))?;
+    let text = Zeroizing::new(new_token_text());
+    let token = NewToken {
+        login: "admin".to_owned(),
+        display_name: "Administrator".to_owned(),
+        role: Role::Admin,
+        description: "made by bunraku init".to_owned(),
+        expires_at: None,
+    };
+    let created = store.create_token(token, TokenHash::of(&text), now).await;
+    // Closed whatever came of it, so that nothing writes to a directory that is about to move or to go.
+    store.close().await;
+    created?;
+    files::create_private(&dir.join("token"), Zeroizing::new(format!("{}\n", *text)).as_bytes())?;
     Ok(())
 }

@@ -1,9 +1,15 @@
 //! The application: wires everything together. Nothing depends on it but the command line.
 
 pub mod init;
+mod observe;
+mod serve;
+mod service;
 
 use bunraku_actors::ports::Clock;
 use chrono::{DateTime, Utc};
+
+pub use serve::serve;
+pub use service::{Service, StartError};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,10 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use actix::Arbiter;
-use bunraku_actors::handle::{Engine, Orchestrator, Ports, SpawnJob};
+use bunraku_actors::handle::{Engine, JobSeed, Orchestrator, Ports};
 use bunraku_actors::model::CertName;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Runtime;
@@ -43,8 +44,6 @@ pub enum StartError {
     Broker(#[from] broker::BrokerError),
     #[error("broker.controllers: {0}")]
     Controller(#[from] bunraku_actors::model::InvalidName),
-    #[error("the engine did not start: {0}")]
-    Engine(#[from] bunraku_actors::handle::OrchestratorError),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -100,7 +99,7 @@ impl Service {
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
         let limits = config.limits.for_engine(config.broker.settle_time);
-        let orchestrator = Engine::start(ports, limits, spawn_job).await?;
+        let orchestrator = Engine::start(ports, limits, spawn_job);
 
         let state = api_state(config, &orchestrator, &store, api_address, metrics);
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
@@ -148,9 +147,10 @@ impl Service {
 
     /// Stops in order: no new commands, streams end, jobs are left to the next start, sessions close, the store closes.
     pub async fn stop(self) {
-        self.orchestrator.refuse_commands("the service is shutting down");
+        if let Err(error) = self.orchestrator.shutdown().await {
+            tracing::error!(%error, "the engine did not end well");
+        }
         self.api.stop(true).await;
-        self.orchestrator.shutdown().await;
         let closing = self.broker_runtime.spawn(self.broker.shutdown(false));
         if let Err(error) = closing.await {
             tracing::error!(%error, "the broker did not end well");
@@ -169,15 +169,17 @@ impl Service {
 }
 
 /// Arbiters for jobs, and the function that spreads jobs over them.
-fn job_threads(threads: usize) -> (Vec<Arbiter>, SpawnJob) {
+fn job_threads(threads: usize) -> (Vec<Arbiter>, impl Fn(JobSeed) + Send + 'static) {
     let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
     let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let spawn: SpawnJob = Box::new(move |job| {
-        let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        handles[turn % handles.len()].spawn_fn(job)
-    });
-    (arbiters, spawn)
+    let next = AtomicUsize::new(0);
+    let spawn_job = move |job: JobSeed| {
+        let turn = next.fetch_add(1, Ordering::Relaxed);
+        let started = handles[turn % handles.len()].spawn_fn(move || job.start());
+        // A job thread ends only with the service; a job that comes too late is taken up at the next start.
+        tracing::debug!(started, "job handed to a thread");
+    };
+    (arbiters, spawn_job)
 }
 
 /// An address as configured; the unspecified IPv6 one becomes IPv4's where the machine has no IPv6.

@@ -20,12 +20,13 @@ const QUEUE_FULL: &str = "The target does not read its messages.";
 const BAD_INVENTORY_REQUEST: &str = "Invalid data in inventory request.";
 
 /// What a message means for the session it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Flow {
     Continue,
     /// The session is no longer the one of its URI: what it says does not count.
     Superseded,
-    Close(Close),
+    /// The session ends with this message and a close frame.
+    Close(String, Close),
 }
 
 /// Where a message that passed all checks goes.
@@ -55,15 +56,15 @@ impl Router {
 
     /// Handles one text message of a session.
     pub(super) fn receive(&self, session: &Session, text: &str) -> Flow {
-        if !self.sessions.is_present(session) {
+        if session.is_superseded() {
             return Flow::Superseded;
         }
         let Ok(mut message) = Message::decode(text) else { return self.undecodable(session) };
         let sender = message.sender.get_or_insert_with(|| session.peer.uri.clone());
         if !same_node(&session.peer.node, sender.common_name()) {
             self.note(session, "a message names another sender than the certificate");
-            self.answer(session, NOT_AUTHENTICATED, Some(message.id));
-            return Flow::Close(Close { code: 4002, reason: NOT_AUTHENTICATED });
+            let last_words = self.error(session, NOT_AUTHENTICATED, Some(message.id)).encode();
+            return Flow::Close(last_words, Close { code: 4002, reason: NOT_AUTHENTICATED });
         }
         match self.way(session, &message) {
             Ok(Way::Controller) => self.controller.received(&session.peer, message),
@@ -146,9 +147,11 @@ impl Router {
             return self.answer(session, BAD_INVENTORY_REQUEST, Some(message.id));
         };
         let uris = self.sessions.inventory(session, request.query, request.subscribe);
-        let mut response = Message::new(MessageType::InventoryResponse, None, None, Some(&InventoryResponse { uris }));
+        let (sender, target) = (Some(self.broker.clone()), Some(session.peer.uri.clone()));
+        let data = InventoryResponse { uris };
+        let mut response = Message::new(MessageType::InventoryResponse, sender, target, Some(&data));
         response.in_reply_to = Some(message.id);
-        self.queue(session, response);
+        self.queue(session, &response);
     }
 
     fn forward(&self, session: &Session, target: &Uri, message: Message) {
@@ -168,7 +171,12 @@ impl Router {
             let entry =
                 |(client, change): (Uri, super::inventory::Change)| ChangeEntry { client, change: change.number() };
             let update = InventoryUpdate { changes: changes.into_iter().map(entry).collect() };
-            let message = Message::new(MessageType::InventoryUpdate, None, Some(subscriber.clone()), Some(&update));
+            let message = Message::new(
+                MessageType::InventoryUpdate,
+                Some(self.broker.clone()),
+                Some(subscriber.clone()),
+                Some(&update),
+            );
             if self.sessions.send_to(&subscriber, Frame::plain(message.encode())).is_err() {
                 // Whoever misses one change knows nothing any more; a new session begins with the whole inventory.
                 self.sessions.stop(&subscriber, Stop::Close(Close { code: 1011, reason: "Inventory update lost." }));
@@ -176,15 +184,18 @@ impl Router {
         }
     }
 
-    fn answer(&self, session: &Session, text: &str, in_reply_to: Option<Uuid>) {
-        let mut message = Message::new(MessageType::ErrorMessage, None, None, Some(text));
+    fn error(&self, session: &Session, text: &str, in_reply_to: Option<Uuid>) -> Message {
+        let (sender, target) = (Some(self.broker.clone()), Some(session.peer.uri.clone()));
+        let mut message = Message::new(MessageType::ErrorMessage, sender, target, Some(text));
         message.in_reply_to = in_reply_to;
-        self.queue(session, message);
+        message
     }
 
-    fn queue(&self, session: &Session, mut message: Message) {
-        message.sender = Some(self.broker.clone());
-        message.target = Some(session.peer.uri.clone());
+    fn answer(&self, session: &Session, text: &str, in_reply_to: Option<Uuid>) {
+        self.queue(session, &self.error(session, text, in_reply_to));
+    }
+
+    fn queue(&self, session: &Session, message: &Message) {
         if session.outbox.push(Frame::plain(message.encode())).is_err() {
             tracing::debug!(uri = %session.peer.uri, "an answer of the broker was dropped: the peer does not read");
         }

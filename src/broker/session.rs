@@ -38,6 +38,8 @@ enum End {
     Superseded,
     #[error("closed with {}: {}", .0.code, .0.reason)]
     Closed(Close),
+    #[error("closed with {}: {}", .1.code, .1.reason)]
+    Refused(String, Close),
 }
 
 impl End {
@@ -49,7 +51,7 @@ impl End {
             Self::Read(ReadError::Frame(ws::FrameError::NotUtf8)) => (1007, "Text is not UTF-8."),
             Self::Read(ReadError::Frame(_)) => (1002, "Broken WebSocket frame."),
             Self::Read(ReadError::Idle) => (1001, "Idle timeout."),
-            Self::Closed(close) => return Some(*close),
+            Self::Closed(close) | Self::Refused(_, close) => return Some(*close),
             Self::Read(ReadError::Io(_)) | Self::Write(_) | Self::Stuck | Self::Superseded => return None,
         };
         Some(Close { code, reason })
@@ -103,7 +105,8 @@ where
     tracing::debug!(uri = %session.peer.uri, generation = session.peer.generation, reason = %end, "session ended");
     if let Some(close) = end.close().filter(|_| !writer.in_frame) {
         // A peer that is gone, or does not answer, only costs the linger time.
-        let _ = timeout(LINGER, say_goodbye(&mut writer, &mut reader, close)).await;
+        let last_words = if let End::Refused(text, _) = &end { Some(text.as_str()) } else { None };
+        let _ = timeout(LINGER, say_goodbye(&mut writer, &mut reader, last_words, close)).await;
     }
 }
 
@@ -124,7 +127,7 @@ async fn listen<R: AsyncRead + Unpin>(reader: &mut MessageReader<R>, session: &S
         match flow {
             Flow::Continue => {}
             Flow::Superseded => return End::Superseded,
-            Flow::Close(close) => return End::Closed(close),
+            Flow::Close(last_words, close) => return End::Refused(last_words, close),
         }
     }
 }
@@ -146,15 +149,25 @@ async fn talk<W: AsyncWrite + Unpin>(writer: &mut Writer<W>, session: &Session, 
     }
 }
 
-/// Sends the close frame, then reads until the peer has ended its side: unread data would reset the connection and
+/// Sends what is left to say and the close frame, then reads until the peer has ended its side: unread data would reset the connection and
 /// could take the close frame with it.
-async fn say_goodbye<R, W>(writer: &mut Writer<W>, reader: &mut MessageReader<R>, close: Close) -> io::Result<()>
+async fn say_goodbye<R, W>(
+    writer: &mut Writer<W>,
+    reader: &mut MessageReader<R>,
+    last_words: Option<&str>,
+    close: Close,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let mut frame = Vec::new();
+    if let Some(text) = last_words {
+        frame.extend(ws::head(Opcode::Text, text.len()));
+        frame.extend(text.as_bytes());
+    }
     let payload = ws::close_payload(close);
-    let mut frame = ws::head(Opcode::Close, payload.len());
+    frame.extend(ws::head(Opcode::Close, payload.len()));
     frame.extend(payload);
     writer.stream.write_all(&frame).await?;
     writer.stream.shutdown().await?;
@@ -244,4 +257,35 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
 async fn within(limit: Duration, work: impl Future<Output = io::Result<()>>) -> Result<(), End> {
     timeout(limit, work).await.map_err(|_| End::Stuck)?.map_err(End::Write)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sessions::{AGENT, Newcomer, Sessions};
+    use super::super::{Controller, Options, Peer};
+    use super::*;
+    use crate::wire::pcp::{Message, Uri};
+
+    struct Deaf;
+
+    impl Controller for Deaf {
+        fn connected(&self, _: &Peer) {}
+        fn disconnected(&self, _: &Peer) {}
+        fn received(&self, _: &Peer, _: Message) {}
+        fn sent(&self, _: Uuid) {}
+        fn unsent(&self, _: Uuid) {}
+    }
+
+    /// Tens of thousands of these wait at once, so what a session's task keeps is part of its contract.
+    #[test]
+    fn the_task_of_a_session_is_small() {
+        let options = Options::new("127.0.0.1:0".parse().unwrap(), Uri::of("o", "orchestrator"));
+        let sessions = Sessions::new();
+        let node = "a".to_owned().try_into().unwrap();
+        let newcomer = Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() };
+        let session = sessions.join(newcomer, 1).unwrap();
+        let router = Arc::new(Router::new(options, sessions, Arc::new(Deaf)));
+        let task = run(tokio::io::empty(), String::new(), session, router);
+        assert!(size_of_val(&task) <= 4096, "{} bytes", size_of_val(&task));
+    }
 }

@@ -69,10 +69,20 @@ impl Session {
         self.peer.uri.kind() == AGENT
     }
 
-    /// Asks the session's task to end; the first reason counts.
+    /// Asks the session's task to end; the first reason counts, but being superseded counts more.
     pub(super) fn stop(&self, stop: Stop) {
-        self.stop.lock().get_or_insert(stop);
+        {
+            let mut reason = self.stop.lock();
+            if reason.is_none() || stop == Stop::Superseded {
+                *reason = Some(stop);
+            }
+        }
         self.stopped.notify_one();
+    }
+
+    /// Whether a newer session has its place.
+    pub(super) fn is_superseded(&self) -> bool {
+        *self.stop.lock() == Some(Stop::Superseded)
     }
 
     /// Waits until someone asks the session to end. One waiter only.
@@ -221,13 +231,6 @@ impl Sessions {
         true
     }
 
-    /// Whether this session is still the one registered under its URI.
-    pub(super) fn is_present(&self, session: &Session) -> bool {
-        let registered = self.registered.read();
-        let present = registered.sessions.get(&session.peer.uri);
-        present.is_some_and(|present| present.peer.generation == session.peer.generation)
-    }
-
     /// Reads the URIs of all sessions and, in the same instant, sets or cancels a subscription to changes.
     pub(super) fn inventory(&self, asker: &Session, patterns: Vec<Uri>, subscribe: bool) -> Vec<Uri> {
         let mut guard = self.registered.write();
@@ -290,7 +293,7 @@ mod tests {
         let new = sessions.join(newcomer("a"), 10).unwrap();
         assert!(new.peer.generation > old.peer.generation);
         assert_eq!(old.stopped().await, Stop::Superseded);
-        assert!(!sessions.leave(&old) && sessions.is_present(&new) && !sessions.is_present(&old));
+        assert!(!sessions.leave(&old) && old.is_superseded() && !new.is_superseded());
         assert_eq!(sessions.with_connection(&node, |peer, _| peer.generation), Some(new.peer.generation));
         assert!(sessions.leave(&new) && !sessions.leave(&new));
         assert_eq!(sessions.send(&node, Frame::plain("x".into())), Err(NotQueued::NotConnected));

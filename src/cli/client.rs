@@ -65,9 +65,11 @@ impl Client {
     /// # Errors
     /// See [`CliError`].
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, CliError> {
-        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), query);
-        let url =
-            url.map_err(|error| CliError::Usage(format!("the server address '{}' is wrong: {error}", self.url)))?;
+        let wrong = |error| CliError::Usage(format!("the server address '{}' is wrong: {error}", self.url));
+        let mut url: reqwest::Url = format!("{}{path}", self.url).parse().map_err(wrong)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         self.json(self.authorized(self.http.get(url))).await
     }
 

@@ -14,7 +14,8 @@ Examples:
   bunraku init /etc/bunraku --name orch.example.com
   bunraku init /etc/bunraku --ssldir /etc/puppetlabs/puppet/ssl --name orch.example.com
 
-The second one takes certificate, key, CA and CRL from Puppet, so that the nodes' Puppet certificates are valid here.";
+The second one takes certificate, key, CA and CRL from Puppet: the nodes' Puppet certificates are
+valid here then, and nothing is signed.";
 
 /// Make a directory with certificates, an admin token, a database and a commented configuration
 #[derive(Debug, clap::Args)]

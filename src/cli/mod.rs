@@ -3,9 +3,11 @@
 //! Commands talk to the service over HTTP only, as every other client does; only `init`, `serve` and the demo go through
 //! `app`. One file per command.
 
+mod agent;
 mod answers;
 mod ca;
 mod client;
+mod demo;
 mod error;
 mod exit;
 mod follow;
@@ -14,6 +16,7 @@ mod job;
 mod node;
 mod output;
 mod params;
+mod serve;
 mod settings;
 mod target;
 mod task;
@@ -35,8 +38,9 @@ The open orchestrator for Puppet and OpenVox: runs Puppet and tasks on thousands
 
 const EXAMPLES: &str = "\
 Examples:
-  bunraku init /etc/bunraku                     server certificate, admin token, commented configuration
-  bunraku job run -n web1,web2 --noop           a Puppet run on two nodes
+  bunraku demo                              everything on this machine, to look at
+  bunraku init /etc/bunraku                 certificates, admin token, configuration
+  bunraku job run -n web1,web2 --noop       a Puppet run on two nodes
   bunraku task run package -n @nodes.txt action=status name=openssl
 
 Server, token and CA may also stand in ~/.config/bunraku/client.yaml (url, token_file, ca).";
@@ -45,8 +49,8 @@ Server, token and CA may also stand in ~/.config/bunraku/client.yaml (url, token
 #[derive(Debug, clap::Parser)]
 #[command(name = "bunraku", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 120)]
 struct Cli {
-    /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// What results look like: human (sentences and tables) or json (one value per line)
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "FORMAT")]
     format: Format,
     #[command(flatten)]
     server: ServerArgs,
@@ -56,7 +60,10 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Init(init::InitArgs),
+    Serve(serve::ServeArgs),
+    Agent(agent::AgentArgs),
     Job(job::JobArgs),
     Task(task::TaskArgs),
     Node(node::NodeArgs),
@@ -97,6 +104,12 @@ pub fn run() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
+    if let Command::Agent(args) = &cli.command
+        && let Some(dir) = args.wrapped_run()
+    {
+        // The wrapper of a run says by its own exit code what its agent has to know.
+        return agent::exec_run(dir);
+    }
     let ctx = Context { out: Output::new(cli.format), server: cli.server };
     match dispatch(&cli.command, &ctx) {
         Ok(exit) => exit.into(),
@@ -109,7 +122,10 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
     match command {
+        Command::Demo(args) => demo::run(args, ctx),
         Command::Init(args) => init::run(args, ctx),
+        Command::Serve(args) => serve::run(args),
+        Command::Agent(args) => agent::run(args),
         Command::Ca(args) => ca::run(args, ctx),
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),

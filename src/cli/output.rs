@@ -10,13 +10,12 @@ use serde_json::Value;
 
 use super::error::CliError;
 
-/// What results look like.
+/// What results look like: sentences and tables for people, or JSON for programs, one value per line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people: sentences and tables
+    // No doc comments here: clap would turn every help text into its long form.
     #[default]
     Human,
-    /// For programs: JSON, one value per line where there are several
     Json,
 }
 

@@ -15,7 +15,14 @@ const DEFAULT_URL: &str = "https://localhost:8143";
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ServerArgs {
     /// The server's address [default: https://localhost:8143]
-    #[arg(long, global = true, env = "BUNRAKU_URL", value_name = "URL", help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        env = "BUNRAKU_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = "Server"
+    )]
     pub(crate) url: Option<String>,
     /// The token; better kept in a file, since other users see command lines
     #[arg(
@@ -31,7 +38,14 @@ pub(crate) struct ServerArgs {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub(crate) token_file: Option<PathBuf>,
     /// CA certificates that the server's certificate is checked with [default: those of the system]
-    #[arg(long, global = true, env = "BUNRAKU_CA", value_name = "FILE", help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        env = "BUNRAKU_CA",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Server"
+    )]
     pub(crate) ca: Option<PathBuf>,
 }
 

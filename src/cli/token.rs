@@ -13,8 +13,8 @@ Examples:
   bunraku token create ci --role operator --lifetime 90d > ci.token
   bunraku token create grafana --role viewer --description 'dashboards'
 
-Roles: a viewer may look, an operator may also run and stop, an admin may also manage tokens. The token's text is shown
-this once and stored nowhere.";
+Roles: a viewer may look, an operator may also run and stop, an admin may also manage tokens.
+The token's text is shown this once and stored nowhere.";
 
 const LIST_EXAMPLES: &str = "\
 Example:

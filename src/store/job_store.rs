@@ -8,22 +8,26 @@ use bunraku_actors::ports::{
     Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob, Write,
 };
 
+use serde_json::Value;
+
 use super::request::{PackedJob, PackedWrite, Request};
 use super::{Store, reader, rows};
 
-/// Packing jobs of more nodes, or groups of more writes, is left to a thread for blocking work.
-const PACK_INLINE: usize = 200;
+/// Packing jobs of more nodes than this is left to a thread for blocking work.
+const NODES_INLINE: usize = 500;
+/// The same for groups whose results are larger than so many bytes.
+const BYTES_INLINE: usize = 32 * 1024;
 
 #[async_trait]
 impl JobStore for Store {
     async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
-        let large = job.ready.len() > PACK_INLINE;
+        let large = job.ready.len() > NODES_INLINE;
         let packed = pack(large, move || Box::new(PackedJob::new(job))).await?;
         self.ask(|reply| Request::Create(packed, reply)).await
     }
 
     async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let large = writes.len() > PACK_INLINE;
+        let large = writes.iter().map(weight).sum::<usize>() > BYTES_INLINE;
         let packed = pack(large, move || writes.into_iter().map(PackedWrite::new).collect()).await?;
         self.ask(|reply| Request::Append(packed, reply)).await
     }
@@ -80,6 +84,26 @@ impl JobStore for Store {
 
     fn trouble(&self) -> Option<String> {
         self.0.shared.trouble()
+    }
+}
+
+/// About how many bytes of results a write brings.
+fn weight(write: &Write) -> usize {
+    match write {
+        Write::NodeEnded { end, .. } | Write::NodeUnstarted { end, .. } => {
+            let events = end.resource_events.iter().map(value_weight).sum::<usize>();
+            value_weight(&end.result) + value_weight(&end.details) + events
+        }
+        _ => 0,
+    }
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_weight).sum(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + value_weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
 }
 

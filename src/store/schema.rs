@@ -16,6 +16,9 @@ const APPLICATION_ID: i64 = 0x6275_6e72;
 /// One script per schema number, from 1 on; a published one is never changed.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
 
+/// The write-ahead log is cut back to this after a burst.
+const LOG_BYTES: i64 = 64 * 1024 * 1024;
+
 /// Statements that every connection keeps prepared; more than the store has.
 const STATEMENTS: usize = 128;
 
@@ -36,6 +39,7 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(at("set up"))?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(at("set up"))?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(())).map_err(at("set up"))?;
     migrate(&mut connection, found).map_err(at("migrate"))?;
     Ok(connection)
 }

@@ -42,17 +42,27 @@ mod tests {
         assert_eq!((stdout.as_str(), stderr.contains("62 bytes left out")), ("ok", true));
     }
 
+    /// The length of the beginning that was kept, and the number of bytes that the marker tells.
+    fn kept(cut: &str, whole: &str) -> (usize, usize) {
+        if cut == whole {
+            return (whole.len(), 0);
+        }
+        let (_, told) = cut.rsplit_once("bunraku: ").expect("what is cut says so");
+        let told = told.split(' ').next().and_then(|number| number.parse().ok()).expect("a number of bytes");
+        let length = whole.len() - told;
+        assert!(cut.starts_with(&whole[..length]));
+        (length, told)
+    }
+
     proptest! {
         #[test]
-        fn what_is_kept_fits_and_begins_alike(stdout in ".{0,60}", stderr in ".{0,60}", limit in 0..100_usize) {
-            let (short, error) = cut(stdout.clone(), stderr.clone(), limit);
-            let kept = |cut: &str, whole: &str| {
-                if cut == whole { return whole.len() }
-                let at = cut.rfind("… [cut by bunraku: ").expect("what is cut says so");
-                let beginning = &cut[..at];
-                beginning.strip_suffix('\n').filter(|b| whole.starts_with(b)).unwrap_or(beginning).len()
-            };
-            prop_assert!(kept(&short, &stdout) + kept(&error, &stderr) <= limit.max(stdout.len() + stderr.len()).min(limit + 2));
+        fn what_is_kept_fits_and_the_rest_is_counted(stdout in "[ab\nä€]{0,60}", stderr in "[ab\nä€]{0,60}", limit in 0..200_usize) {
+            let (short_out, short_err) = cut(stdout.clone(), stderr.clone(), limit);
+            let ((out, out_left), (err, err_left)) = (kept(&short_out, &stdout), kept(&short_err, &stderr));
+            prop_assert!(out + err <= limit);
+            prop_assert_eq!(out + err + out_left + err_left, stdout.len() + stderr.len());
+            let whole = stdout.len() + stderr.len() <= limit;
+            prop_assert_eq!(out_left + err_left == 0, whole);
         }
     }
 }

@@ -1,4 +1,9 @@
 //! PCP and PXP: bytes ↔ typed messages, nothing else. No sockets, no runtime.
 
+#[doc(hidden)]
+pub mod invariants;
 pub mod pcp;
 pub mod pxp;
+
+#[cfg(test)]
+mod tests;

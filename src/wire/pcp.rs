@@ -183,9 +183,9 @@ pub struct Message {
     pub data: Option<Box<RawValue>>,
 }
 
-/// The text is no PCP message.
+/// The text is no PCP message, or its data have another shape than the message type asks for.
 #[derive(Debug, thiserror::Error)]
-#[error("could not decode message: {0}")]
+#[error(transparent)]
 pub struct DecodeError(#[from] serde_json::Error);
 
 impl Message {

@@ -161,7 +161,9 @@ pub struct JobSpec {
     pub run_timeout: Duration,
     /// The nodes, sorted by certname, each once.
     pub nodes: Arc<[CertName]>,
-    /// Dependencies between them: the second may start only when the first has finished. Sorted, each once.
+    /// Dependencies between them: the second may start only when the first has finished. Sorted, each once. An index
+    /// past the last node is a junction: it stands for no node and is finished as soon as all before it are, so that
+    /// what thousands of nodes consume from thousands of others stays linear in size.
     pub edges: Arc<[(NodeIndex, NodeIndex)]>,
 }
 

@@ -17,8 +17,8 @@ Examples:
   bunraku job run --application 'Shop[eu]' --noop --concurrency 5
   bunraku job run -n @nodes.txt --tags base,ssh --description 'new ssh keys'
 
-Exit codes: 0 all finished; 4 the job was stopped; 1 some node failed; 3 some nodes were only not reached, refused,
-locked or disabled; 2 usage; 5 server unreachable; 6 not permitted.";
+Exit codes: 0 all finished; 4 the job was stopped; 1 some node failed; 3 some nodes were only not
+reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permitted.";
 
 /// Run Puppet on nodes, in the order of their dependencies, and watch it
 #[derive(Debug, clap::Args)]

@@ -34,6 +34,8 @@ pub(crate) enum Interrupt {
     LeavesJob,
     /// Leaves at once.
     Leaves,
+    /// Nothing here: the caller takes the signals.
+    Elsewhere,
 }
 
 /// Carries out `bunraku job watch`.
@@ -82,13 +84,17 @@ pub(crate) async fn watch_to_end(
 /// Returns when the user wants to leave.
 async fn interrupted(notes: &Notes, name: &str, interrupt: Interrupt) {
     let goes_on = format!("job {name} goes on; watch it: bunraku job watch {name}; stop it: bunraku job stop {name}");
-    if interrupt == Interrupt::LeavesJob {
-        ctrl_c().await;
-        notes.note(format!("{goes_on}; leave: Ctrl-C again"));
-        ctrl_c().await;
-    } else {
-        ctrl_c().await;
-        notes.note(goes_on);
+    match interrupt {
+        Interrupt::LeavesJob => {
+            ctrl_c().await;
+            notes.note(format!("{goes_on}; leave: Ctrl-C again"));
+            ctrl_c().await;
+        }
+        Interrupt::Leaves => {
+            ctrl_c().await;
+            notes.note(goes_on);
+        }
+        Interrupt::Elsewhere => std::future::pending().await,
     }
 }
 

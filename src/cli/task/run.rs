@@ -7,10 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::{printed, task_name};
 use crate::cli::answers::job_name;
+use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::follow;
 use crate::cli::job::{Interrupt, watch_to_end};
+use crate::cli::output::Output;
 use crate::cli::params::ParamArgs;
 use crate::cli::target::TargetArgs;
 use crate::cli::{Context, seconds};
@@ -80,13 +82,22 @@ pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError>
     let name = job_name(&client.post("/orchestrator/v1/command/task", &args.body(params, scope)).await?)?;
     let exit = watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await?;
     if !ctx.out.is_json() && exit != Exit::Interrupted {
-        for node in follow::nodes(&client, &name, Some("finished")).await? {
-            for line in printed(&node.result).lines() {
-                ctx.out.line(format!("{}: {line}", node.name));
-            }
-        }
+        show_output(&client, &name, ctx.out).await?;
     }
     Ok(exit)
+}
+
+/// Prints what a task said on every node where it ended well.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn show_output(client: &Client, job: &str, out: Output) -> Result<(), CliError> {
+    for node in follow::nodes(client, job, Some("finished")).await? {
+        for line in printed(&node.result).lines() {
+            out.line(format!("{}: {line}", node.name));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, Unfinishe
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
 
-use super::PAGE;
 use crate::store::columns::{Db, get};
 use crate::store::fault::Fault;
 use crate::store::rows;
 use crate::store::specs::Specs;
 
-/// A part of the job list, never more than [`PAGE`] of it.
+/// A part of the job list, as long as it was asked for.
 pub(in crate::store) fn jobs(
     connection: &Connection,
     specs: &Specs,
@@ -22,7 +21,7 @@ pub(in crate::store) fn jobs(
     let filter = Filter::of(query);
     let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM jobs{}", filter.sql()))?;
     let total: u32 = statement.query_row(params_from_iter(filter.values.iter()), |row| row.get(0))?;
-    let limit = query.limit.unwrap_or(u64::MAX).min(u64::from(PAGE));
+    let limit = query.limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let offset = i64::try_from(query.offset).unwrap_or(i64::MAX);
     let sql = format!("SELECT id FROM jobs{} ORDER BY {} LIMIT {limit} OFFSET {offset}", filter.sql(), order(query));
     // Not cached: limit and offset stand in the text.

@@ -21,7 +21,7 @@ pub(super) use self::tokens::{token, tokens};
 use super::fault::{Fault, OpenError};
 use super::schema;
 
-/// The most items that one read returns, whatever it was asked for.
+/// The most nodes or events that one read returns, whatever it was asked for.
 pub(super) const PAGE: u32 = 1_000;
 
 /// A fixed number of reading connections. A call that finds none free waits for its turn.

@@ -71,7 +71,7 @@ async fn a_copy_always_has_the_content_of_its_name() {
             round += 1;
             // In place, and sometimes by a new file; same length every time.
             let text = format!("{round:08}").repeat(2_000);
-            if round % 2 == 0 {
+            if round.is_multiple_of(2) {
                 fs::write(&path, text).unwrap();
             } else {
                 fs::write(path.with_extension("new~"), text).unwrap();

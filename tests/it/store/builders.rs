@@ -29,6 +29,12 @@ impl Fixture {
         Self { folder, store }
     }
 
+    /// Opens what an earlier store left in a folder.
+    pub(crate) fn over(folder: TempDir) -> Self {
+        let store = open(&folder);
+        Self { folder, store }
+    }
+
     /// Closes the store and opens the file again.
     pub(crate) async fn reopen(self) -> Self {
         self.store.close().await;

@@ -1,11 +1,11 @@
-//! The way into the engine: a cheap-clone handle. Nobody outside this crate sees an actor's address or message.
+//! What the handle takes and gives besides commands: errors, limits, live state, ports.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
+use crate::model::{JobId, NodeCounts};
 use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
 
 /// Why a command was not carried out.
@@ -131,71 +131,4 @@ pub struct Ports {
     pub transport: Arc<dyn Transport>,
     pub directory: Arc<dyn Directory>,
     pub clock: Arc<dyn Clock>,
-}
-
-/// The engine. All methods may be called from any thread with a tokio runtime.
-#[derive(Clone)]
-pub struct Orchestrator {
-    ports: Ports,
-}
-
-impl Orchestrator {
-    /// Resolves, plans and commits a deploy job, then starts it. Returns after the commit.
-    ///
-    /// # Errors
-    /// See [`OrchestratorError`].
-    pub async fn deploy(&self, _command: DeployCommand) -> Result<JobId, OrchestratorError> {
-        Err(OrchestratorError::Busy)
-    }
-
-    /// Resolves, pins and commits a task job, then starts it. Returns after the commit.
-    ///
-    /// # Errors
-    /// See [`OrchestratorError`].
-    pub async fn task(&self, _command: TaskCommand) -> Result<JobId, OrchestratorError> {
-        Err(OrchestratorError::Busy)
-    }
-
-    /// Stops a job (API §11.3). Idempotent; returns the committed counts after the stop is committed.
-    ///
-    /// # Errors
-    /// [`OrchestratorError::UnknownJob`], or the store's.
-    pub async fn stop(&self, _job: JobId, _mode: StopMode) -> Result<NodeCounts, OrchestratorError> {
-        Err(OrchestratorError::Busy)
-    }
-
-    /// The live state of a job that is not over; `None` for all others.
-    pub async fn live(&self, _job: JobId) -> Option<LiveJob> {
-        None
-    }
-
-    /// `None` when commands are taken; else what is wrong, for people.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.ports.store.trouble()
-    }
-
-    /// The read side of the store.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn JobStore> {
-        &self.ports.store
-    }
-
-    /// Environments and tasks.
-    #[must_use]
-    pub fn directory(&self) -> &Arc<dyn Directory> {
-        &self.ports.directory
-    }
-
-    /// Connected nodes.
-    #[must_use]
-    pub fn transport(&self) -> &Arc<dyn Transport> {
-        &self.ports.transport
-    }
-
-    /// The wall clock.
-    #[must_use]
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.ports.clock
-    }
 }

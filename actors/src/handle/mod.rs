@@ -1,0 +1,154 @@
+//! The way into the engine: a cheap-clone handle. Nobody outside this crate sees an actor's address or message.
+
+mod engine;
+mod params;
+mod prepare;
+mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
+use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
+use crate::supervisor::{Board, CreateJob, Shutdown, StopJob, Supervisor};
+
+pub use crate::job_actor::JobSeed;
+pub use engine::Engine;
+pub use types::{Binding, Limits, LiveJob, OrchestratorError, Ports};
+
+/// How many commands are handled at once; one more is refused as [`OrchestratorError::Busy`]. A permit is held until
+/// the command is done, also when its caller has gone.
+pub const ADMISSION: usize = 256;
+/// How many targets are resolved and planned at once; the others wait, within the time of their command.
+const PLANNING: usize = 2;
+/// How long the answer to a command is awaited.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long a shutdown may take before it is given up; what is committed goes on at the next start.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// The engine. All methods may be called from any thread with a tokio runtime.
+#[derive(Clone)]
+pub struct Orchestrator {
+    ports: Ports,
+    limits: Arc<Limits>,
+    supervisor: Addr<Supervisor>,
+    board: Arc<Board>,
+    admission: Arc<Semaphore>,
+    planning: Arc<Semaphore>,
+}
+
+impl Orchestrator {
+    /// Resolves, plans and commits a deploy job, then starts it. Returns after the commit.
+    ///
+    /// # Errors
+    /// See [`OrchestratorError`].
+    pub async fn deploy(&self, command: DeployCommand) -> Result<JobId, OrchestratorError> {
+        let permit = self.admit()?;
+        let job = within(self.prepare_deploy(command)).await?;
+        self.create(job, permit).await
+    }
+
+    /// Resolves, pins and commits a task job, then starts it. Returns after the commit.
+    ///
+    /// # Errors
+    /// See [`OrchestratorError`].
+    pub async fn task(&self, command: TaskCommand) -> Result<JobId, OrchestratorError> {
+        let permit = self.admit()?;
+        let job = within(self.prepare_task(command)).await?;
+        self.create(job, permit).await
+    }
+
+    /// Stops a job (API §11.3). Idempotent; returns the committed counts after the stop is committed.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::UnknownJob`], or the store's.
+    pub async fn stop(&self, job: JobId, mode: StopMode) -> Result<NodeCounts, OrchestratorError> {
+        let permit = self.admit()?;
+        let answer = self.supervisor.send(StopJob { job, mode, permit });
+        within(async { answer.await.map_err(|_| gone())? }).await
+    }
+
+    /// The live state of a job that is not over; `None` for all others.
+    pub async fn live(&self, job: JobId) -> Option<LiveJob> {
+        self.board.live(job)
+    }
+
+    /// `None` when commands are taken; else what is wrong, for people.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.board.trouble().or_else(|| self.ports.store.trouble())
+    }
+
+    /// Waits until the unfinished jobs of the last start are taken up (or cannot be: then there is [`Self::trouble`]).
+    pub async fn recovered(&self) {
+        self.board.recovered().await;
+    }
+
+    /// Takes no more commands and stops all actors after what they decided is committed. Jobs go on at the next start.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unknown`] when that takes too long, as with a store that takes no writes. Nothing committed
+    /// is lost then either.
+    pub async fn shutdown(&self) -> Result<(), OrchestratorError> {
+        let ends = self.supervisor.send(Shutdown);
+        match tokio::time::timeout(SHUTDOWN, ends).await {
+            // A closed mailbox: it is gone already.
+            Ok(_) => Ok(()),
+            Err(_) => Err(OrchestratorError::Unknown(SHUTDOWN)),
+        }
+    }
+
+    /// The limits that the engine keeps.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The read side of the store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn JobStore> {
+        &self.ports.store
+    }
+
+    /// Environments and tasks.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<dyn Directory> {
+        &self.ports.directory
+    }
+
+    /// Connected nodes.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.ports.transport
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
+    }
+
+    fn admit(&self) -> Result<OwnedSemaphorePermit, OrchestratorError> {
+        if let Some(trouble) = self.trouble() {
+            return Err(OrchestratorError::Unavailable(trouble));
+        }
+        Arc::clone(&self.admission).try_acquire_owned().map_err(|_| OrchestratorError::Busy)
+    }
+
+    async fn create(&self, job: NewJob, permit: OwnedSemaphorePermit) -> Result<JobId, OrchestratorError> {
+        let answer = self.supervisor.send(CreateJob { job, permit });
+        within(async { answer.await.map_err(|_| gone())? }).await
+    }
+}
+
+fn gone() -> OrchestratorError {
+    OrchestratorError::Unavailable("the service is shutting down".into())
+}
+
+/// Waits for an answer, but not forever: without one, what became of the command is not known.
+async fn within<T>(answer: impl Future<Output = Result<T, OrchestratorError>>) -> Result<T, OrchestratorError> {
+    tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(OrchestratorError::Unknown(ANSWER)))
+}

@@ -1,0 +1,148 @@
+//! From a checked command to a job to commit: targets resolved, order planned, task pinned. Has no effect by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::model::{
+    Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, RunKey, Scope,
+    TaskAction, TaskCommand,
+};
+use crate::plan::{self, Plan, ResolveError, Schedule};
+use crate::ports::{Environment, NewJob};
+
+use super::params;
+use super::{Orchestrator, OrchestratorError};
+
+impl Orchestrator {
+    pub(super) async fn prepare_deploy(&self, command: DeployCommand) -> Result<NewJob, OrchestratorError> {
+        let environment = match &command.environment {
+            Some(name) => Some(self.environment(name).await?),
+            None => None,
+        };
+        let enforced = command.environment.as_ref().filter(|_| command.enforce_environment);
+        let action = Action::Deploy(DeployAction {
+            enforced_environment: enforced.map(ToString::to_string),
+            options: command.run,
+        });
+        let plan = self.plan(command.scope, environment.clone(), true).await?;
+        self.job(action, plan, command.environment, command.common)
+    }
+
+    pub(super) async fn prepare_task(&self, command: TaskCommand) -> Result<NewJob, OrchestratorError> {
+        let environment = self.environment(&command.environment).await?;
+        if matches!(command.scope, Scope::Application(_) | Scope::WholeEnvironment) {
+            let message = "scope of a task must be nodes, query or node_group".to_owned();
+            return Err(OrchestratorError::Invalid { key: "scope".into(), message });
+        }
+        // Targets first: a command which is refused for them leaves no pinned files behind.
+        let plan = self.plan(command.scope, Some(environment), false).await?;
+        let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
+        let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
+            task: command.task.to_string(),
+            environment: command.environment.to_string(),
+        })?;
+        let input = params::check(&task, command.params, command.noop)?;
+        let action = Action::Task(TaskAction {
+            task: task.name,
+            input,
+            metadata: task.metadata,
+            files: task.files,
+            noop: command.noop,
+            environment: command.environment.to_string(),
+        });
+        self.job(action, plan, Some(command.environment), command.common)
+    }
+
+    async fn environment(&self, name: &EnvironmentName) -> Result<Arc<Environment>, OrchestratorError> {
+        let found = self.directory().environment(name).await?;
+        found.ok_or_else(|| OrchestratorError::UnknownEnvironment(name.to_string()))
+    }
+
+    /// Resolves and plans on a thread of its own: an environment may have 100,000 nodes.
+    async fn plan(
+        &self,
+        scope: Scope,
+        environment: Option<Arc<Environment>>,
+        ordered: bool,
+    ) -> Result<Plan, OrchestratorError> {
+        let _turn = self.planning.acquire().await.map_err(|_| super::gone())?;
+        let limit = self.limits.job_nodes;
+        let work = tokio::task::spawn_blocking(move || plan_job(&scope, environment.as_deref(), ordered, limit));
+        work.await.map_err(|error| OrchestratorError::Unavailable(format!("planning failed: {error}")))?
+    }
+
+    fn job(
+        &self,
+        action: Action,
+        plan: Plan,
+        environment: Option<EnvironmentName>,
+        common: Common,
+    ) -> Result<NewJob, OrchestratorError> {
+        let created_at = self.clock().now();
+        let first_state = match action.kind() {
+            JobKind::Deploy => JobState::New,
+            JobKind::Task => JobState::Ready,
+        };
+        let run_timeout = self.run_timeout(action.kind(), common.timeout)?;
+        let ready = Schedule::over(plan.nodes.len(), &plan.edges).startable();
+        let userdata = if common.userdata.is_null() { Value::Object(serde_json::Map::new()) } else { common.userdata };
+        let spec = JobSpec {
+            run_key: RunKey(Uuid::new_v4()),
+            action: Arc::new(action),
+            environment,
+            options: common.options,
+            owner: common.owner,
+            description: common.description,
+            userdata,
+            created_at,
+            start_deadline: created_at + TimeDelta::from_std(self.limits.job_timeout).unwrap_or(TimeDelta::MAX / 4),
+            concurrency: common.concurrency,
+            run_timeout,
+            nodes: plan.nodes,
+            edges: plan.edges,
+        };
+        Ok(NewJob { spec: Arc::new(spec), first_state, ready })
+    }
+
+    fn run_timeout(&self, kind: JobKind, asked: Option<Duration>) -> Result<Duration, OrchestratorError> {
+        let default = match kind {
+            JobKind::Deploy => self.limits.deploy_timeout,
+            JobKind::Task => self.limits.task_timeout,
+        };
+        let Some(asked) = asked else { return Ok(default) };
+        let most = self.limits.job_timeout;
+        if asked.is_zero() || asked > most {
+            let message = format!("timeout must be between 1 and {} seconds, not {}", most.as_secs(), asked.as_secs());
+            return Err(OrchestratorError::Invalid { key: "timeout".into(), message });
+        }
+        Ok(asked)
+    }
+}
+
+fn plan_job(
+    scope: &Scope,
+    environment: Option<&Environment>,
+    ordered: bool,
+    limit: u32,
+) -> Result<Plan, OrchestratorError> {
+    let name = environment.map(|known| known.name.to_string()).unwrap_or_default();
+    let nodes: Vec<CertName> = plan::resolve(scope, environment).map_err(|error| refused(error, name.clone()))?;
+    if nodes.len() > limit as usize {
+        let message = format!("scope names {} nodes, and a job may have {limit}", nodes.len());
+        return Err(OrchestratorError::Invalid { key: "scope".into(), message });
+    }
+    plan::build(nodes, environment.filter(|_| ordered))
+        .map_err(|cycle| OrchestratorError::DependencyCycle { environment: name, cycle })
+}
+
+fn refused(error: ResolveError, environment: String) -> OrchestratorError {
+    match error {
+        ResolveError::EmptyEnvironment => OrchestratorError::EmptyEnvironment(environment),
+        ResolveError::EmptyTarget(target) => OrchestratorError::EmptyTarget { environment, target },
+        ResolveError::Unsupported(reason) => OrchestratorError::QueryUnsupported(reason),
+    }
+}

@@ -1,0 +1,302 @@
+//! The job's runs: signals to their runners, reports from them, and what a commit sets going.
+
+use std::sync::Arc;
+
+use actix::{AsyncContext, Context};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::inbox::{Inbox, Outlet};
+use crate::machine::{Contact, Facts, JobInput, NodeInput};
+use crate::model::{Attempt, Cause, NodeEnd, NodeIndex, NodeState, StopMode, TransactionId};
+use crate::node_runner::{Begin, NodeRunner, Report, RunnerSeed};
+use crate::ports::{Connection, Held, RunRequest, RunSignal, StoreError, UnfinishedJob, Write};
+
+use super::actor::{JobActor, Phase, StoreReply};
+use super::ledger::{FIRST_RETRY, LAST_RETRY};
+use super::messages::Note;
+
+/// A start that is decided and has no committed end.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) transaction: TransactionId,
+    pub(super) outlet: Outlet<NodeInput>,
+    /// Until the runner has it. Signals are kept here while the start is being committed.
+    pub(super) inputs: Option<Inbox<NodeInput>>,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) deadline: DateTime<Utc>,
+    pub(super) spool: Option<String>,
+    /// The session at the start.
+    pub(super) link: Option<Connection>,
+    pub(super) accepted: bool,
+    /// It has its compile slot.
+    pub(super) compiling: bool,
+}
+
+impl JobActor {
+    /// Takes up the runs that were started before this actor was: their outcome is asked for.
+    pub(super) fn adopt_runs(&mut self, stored: &UnfinishedJob) {
+        for (at, node) in (0..).zip(&stored.nodes) {
+            let index = NodeIndex(at);
+            if node.state != NodeState::Running {
+                continue;
+            }
+            let attempt = node.attempt.unwrap_or(Attempt::FIRST);
+            let now = self.ports.clock.now();
+            let inputs = Inbox::default();
+            self.watched.insert(index);
+            let link = self.ports.transport.watch(self.spec.node(index), self.watcher, self.outlet_of(index));
+            let run = Run {
+                transaction: self.spec.transaction(index, attempt),
+                outlet: inputs.outlet(),
+                inputs: Some(inputs),
+                started_at: node.started_at.unwrap_or(now),
+                deadline: node.deadline.unwrap_or(now),
+                spool: node.spool.clone(),
+                link,
+                accepted: node.accepted,
+                compiling: true,
+            };
+            self.runs.insert(index, run);
+            // Whether its catalog was there before is not known; for others than our agents the hold says when it is.
+            let until = now + self.rules.compile_hold;
+            self.spawn_runner(index, Some(until));
+        }
+        if let Some(mode) = self.job().stop() {
+            self.tell_of_stop(mode);
+        }
+    }
+
+    /// Gives a run its runner. `recovered` is until when its compile slot counts if it is not a fresh start.
+    fn spawn_runner(&mut self, node: NodeIndex, recovered: Option<DateTime<Utc>>) {
+        let name = self.spec.node(node).clone();
+        let signals = self.outlet_of(node);
+        let now = self.ports.clock.now();
+        let stopping = self.job().stop().is_some();
+        let Some(run) = self.runs.get_mut(&node) else { return };
+        let Some(inputs) = run.inputs.take() else { return };
+        let facts = Facts {
+            node: name.clone(),
+            started_at: run.started_at,
+            deadline: run.deadline,
+            spool: run.spool.clone(),
+            accepted: run.accepted,
+            compiling: Some(recovered),
+            stopping,
+            handed_over: 0,
+            contact: Contact::new(run.link.take(), now),
+        };
+        let begin = if recovered.is_some() { Begin::Recover(facts) } else { Begin::Start(facts) };
+        NodeRunner::spawn(RunnerSeed {
+            index: node,
+            begin,
+            rules: Arc::clone(&self.rules),
+            request: RunRequest {
+                job: self.id,
+                node: name,
+                transaction: run.transaction,
+                action: Arc::clone(&self.spec.action),
+            },
+            transport: Arc::clone(&self.ports.transport),
+            clock: Arc::clone(&self.ports.clock),
+            signals,
+            inputs,
+            reports: self.reports.clone(),
+        });
+    }
+
+    /// A signal of a run, or of a node that is waited for.
+    pub(super) fn signal(&mut self, key: u64, signal: RunSignal) {
+        let Ok(node) = u32::try_from(key).map(NodeIndex) else { return };
+        match (self.runs.get(&node), signal) {
+            (Some(run), signal) => run.outlet.send(NodeInput::Signal(signal)),
+            (None, RunSignal::Connected(_)) => self.window.connected(node),
+            (None, signal) => tracing::debug!(job = %self.id, ?node, ?signal, "signal for a node without a run"),
+        }
+    }
+
+    /// What a runner tells.
+    pub(super) fn report(&mut self, node: NodeIndex, report: Report) {
+        match report {
+            Report::Accepted => drop(self.decide(JobInput::Accepted { node })),
+            Report::Resend(deadline) => drop(self.decide(JobInput::Resend { node, deadline })),
+            Report::CatalogReady => {
+                let Some(run) = self.runs.get_mut(&node) else { return };
+                if std::mem::replace(&mut run.compiling, false) {
+                    self.pool.catalog_ready(self.id, self.kind);
+                }
+            }
+            Report::Ended { end, hold } => self.end_run(node, end, hold),
+            Report::Crashed => {
+                let reason = "the run could not be followed any more";
+                let action = &self.spec.action;
+                let description = reason.to_owned();
+                let outcome = crate::model::RunOutcome::Refused { description };
+                let mut end = crate::machine::judge(self.spec.node(node), action, outcome, Cause::OutcomeUnknown);
+                end.cause = Some(Cause::OutcomeUnknown);
+                self.end_run(node, Box::new(end), true);
+            }
+        }
+    }
+
+    fn end_run(&mut self, node: NodeIndex, end: Box<NodeEnd>, hold: bool) {
+        self.unwatch(node);
+        let until =
+            self.ports.clock.now() + TimeDelta::from_std(self.limits.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
+        self.decide(JobInput::End { node, end, hold: hold.then_some(until) });
+    }
+
+    /// Appends the next group, if none is in flight.
+    pub(super) fn commit_decided(&mut self) {
+        while self.phase != Phase::Broken {
+            let Some(writes) = self.ledger.next_group() else { return };
+            if !writes.is_empty() {
+                self.append(writes);
+                return;
+            }
+            self.committed();
+        }
+    }
+
+    fn append(&self, writes: Vec<Write>) {
+        let store = Arc::clone(&self.ports.store);
+        let replies = self.store_replies.clone();
+        // Free by now: it is only taken here, for the one append in flight, or when this actor is gone.
+        let guard = Arc::clone(&self.appending).try_lock_owned();
+        // Not the actor's own future: were the actor to break down, the append would still be known to be in flight.
+        actix::spawn(async move {
+            let reply = store.append(writes).await;
+            drop(guard);
+            replies.send(StoreReply::Appended(reply));
+        });
+    }
+
+    /// The store answered.
+    pub(super) fn store_replied(&mut self, reply: StoreReply, ctx: &mut Context<Self>) {
+        match reply {
+            StoreReply::Appended(Ok(())) => {
+                self.retry = FIRST_RETRY;
+                self.committed();
+            }
+            StoreReply::Settled(Ok(())) => {
+                if self.phase == Phase::Settling && self.decide(JobInput::Settled) {
+                    self.phase = Phase::Ending;
+                }
+            }
+            StoreReply::Appended(Err(StoreError::Unavailable(reason))) => {
+                tracing::warn!(job = %self.id, %reason, retry_ms = self.retry.as_millis(), "append refused");
+                ctx.run_later(self.retry, |actor, _| actor.append(actor.ledger.in_flight()));
+                self.retry = (self.retry * 2).min(LAST_RETRY);
+            }
+            StoreReply::Settled(Err(StoreError::Unavailable(reason))) => {
+                tracing::warn!(job = %self.id, %reason, "the store does not settle");
+                ctx.run_later(LAST_RETRY, |actor, _| actor.settle());
+            }
+            StoreReply::Appended(Err(error)) | StoreReply::Settled(Err(error)) => {
+                tracing::error!(job = %self.id, %error, "the job cannot go on in this process");
+                self.phase = Phase::Broken;
+                self.guard.notes.send(Note::StoreFailed(self.id, error));
+            }
+        }
+    }
+
+    /// When every node's end is committed, waits for the store's chunks; the job's end comes after them.
+    pub(super) fn settle_when_all_over(&mut self) {
+        if self.phase == Phase::Going && self.job().all_over() && self.ledger.is_idle() {
+            self.phase = Phase::Settling;
+            self.settle();
+        }
+    }
+
+    fn settle(&self) {
+        let store = Arc::clone(&self.ports.store);
+        let replies = self.store_replies.clone();
+        let job = self.id;
+        actix::spawn(async move { replies.send(StoreReply::Settled(store.settled(job).await)) });
+    }
+
+    /// The group in flight is committed: what it decided takes effect.
+    fn committed(&mut self) {
+        let committed = self.ledger.commit();
+        for write in committed.writes {
+            self.take_effect(write);
+        }
+        let counts = self.ledger.counts();
+        for ticket in committed.told {
+            self.guard.notes.send(Note::Stopped { ticket, counts });
+        }
+    }
+
+    fn take_effect(&mut self, write: Write) {
+        match write {
+            Write::NodeStarted { node, .. } => self.spawn_runner(node, None),
+            Write::NodeAccepted { node, .. } => {
+                if let Some(run) = self.runs.get_mut(&node) {
+                    run.accepted = true;
+                }
+            }
+            Write::NodeResent { node, .. } => {
+                if let Some(run) = self.runs.get(&node) {
+                    run.outlet.send(NodeInput::ResendCommitted);
+                }
+            }
+            Write::NodeEnded { node, hold, .. } => self.run_over(node, hold),
+            Write::StopAccepted { mode, .. } => {
+                self.window.clear();
+                self.tell_of_stop(mode);
+                self.unwatch_waiting();
+            }
+            Write::NodesSkipped { cause: Cause::JobTimedOut, .. } => self.unwatch_waiting(),
+            Write::JobEnded { .. } | Write::JobAborted { .. } => self.over(),
+            // Nodes that wait for others are not watched yet.
+            Write::NodesSkipped { .. }
+            | Write::JobState { .. }
+            | Write::NodesReady { .. }
+            | Write::NodeUnstarted { .. }
+            | Write::HoldEnded { .. } => {}
+        }
+    }
+
+    fn tell_of_stop(&self, mode: StopMode) {
+        for run in self.runs.values() {
+            run.outlet.send(match mode {
+                StopMode::Plain => NodeInput::Stopping,
+                StopMode::Force => NodeInput::Force,
+            });
+        }
+    }
+
+    /// Ends the watches of nodes that will not start.
+    fn unwatch_waiting(&mut self) {
+        let gone = |node: &NodeIndex| !self.runs.contains_key(node) && self.job().node(*node).is_terminal();
+        let over: Vec<NodeIndex> = self.watched.iter().filter(|node| gone(node)).copied().collect();
+        for node in over {
+            self.unwatch(node);
+        }
+    }
+
+    /// The end of a run is committed: its slot and turn are free, or pass to its hold.
+    fn run_over(&mut self, node: NodeIndex, hold: Option<DateTime<Utc>>) {
+        let Some(run) = self.runs.remove(&node) else { return };
+        let name = self.spec.node(node);
+        let Some(until) = hold else {
+            self.pool.end(self.id, self.kind, name, run.compiling);
+            return;
+        };
+        self.pool.keep_as_hold(self.id, self.kind, name, run.compiling);
+        self.holds.push(run.transaction);
+        self.guard.notes.send(Note::HoldLeft(Held {
+            transaction: run.transaction,
+            job: self.id,
+            node: name.clone(),
+            kind: self.kind,
+            until,
+        }));
+    }
+
+    fn over(&mut self) {
+        self.phase = Phase::Over;
+        self.unwatch_all();
+        self.pool.leave(self.id, self.kind);
+        self.guard.notes.send(Note::Over(self.id));
+    }
+}

@@ -1,0 +1,172 @@
+//! The limits that jobs share: one fair pool of slots, and the turn of every node.
+//!
+//! A slot is *reserved* when it is granted to a job, *held* once a start uses it, and *kept* by a hold after an end that
+//! the agent did not confirm. Nothing is granted beyond the limits; only what is committed already (recovery) is taken
+//! without asking. A node's turn is taken at the start, never while something is waited for.
+//!
+//! Deliberately a lock and not an actor: jobs live on many threads, and an ask per node would cost more than the run.
+
+mod class;
+mod turns;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::handle::{Binding, Limits};
+use crate::inbox::Outlet;
+use crate::model::{CertName, JobId, JobKind, NodeIndex};
+
+use class::Class;
+use turns::Turns;
+
+/// What the pool tells a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PoolSignal {
+    /// That many slots are reserved for the job: each is to be used or given back.
+    Granted(u32),
+    /// The turn of this node, for which the job waits, may be free.
+    TurnFree(NodeIndex),
+}
+
+#[derive(Debug)]
+struct Book {
+    deploys: Class,
+    tasks: Class,
+    turns: Turns,
+}
+
+impl Book {
+    fn class(&mut self, kind: JobKind) -> &mut Class {
+        match kind {
+            JobKind::Deploy => &mut self.deploys,
+            JobKind::Task => &mut self.tasks,
+        }
+    }
+}
+
+/// The shared limits. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool(Arc<Mutex<Book>>);
+
+/// What a recovered run takes from the pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Adopted {
+    pub(crate) node: CertName,
+    /// Whether it may still wait for its catalog.
+    pub(crate) compiling: bool,
+}
+
+impl Pool {
+    /// An empty pool with the limits of the configuration.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Mutex::new(Book {
+            deploys: Class::new(limits.concurrent_runs, Some(limits.concurrent_compiles)),
+            tasks: Class::new(limits.concurrent_tasks, None),
+            turns: Turns::default(),
+        })))
+    }
+
+    /// Lets a job ask for slots; signals go to `outlet`.
+    pub(crate) fn join(&self, job: JobId, kind: JobKind, outlet: Outlet<PoolSignal>) {
+        self.0.lock().class(kind).join(job, outlet);
+    }
+
+    /// Takes a job out. What it has reserved goes to others; runs that it still holds (it was cut off) go too.
+    pub(crate) fn leave(&self, job: JobId, kind: JobKind) {
+        let mut book = self.0.lock();
+        book.class(kind).leave(job);
+        book.turns.forget_job(job);
+    }
+
+    /// States how many slots, reserved ones included, the job could use now.
+    pub(crate) fn want(&self, job: JobId, kind: JobKind, total: u32) {
+        self.0.lock().class(kind).want(job, total);
+    }
+
+    /// Uses a reserved slot for a start on this node and takes the node's turn. `false`: the turn is taken, the slot
+    /// stays reserved, and the job is told when the turn may be free.
+    pub(crate) fn start(&self, job: JobId, kind: JobKind, node: &CertName, index: NodeIndex) -> bool {
+        let mut book = self.0.lock();
+        let Some(outlet) = book.class(kind).outlet(job) else { return false };
+        if !book.turns.take(kind, node, job, index, outlet) {
+            return false;
+        }
+        book.class(kind).start(job);
+        true
+    }
+
+    /// Whether the node's turn is free; if not, the job is told when it may be.
+    pub(crate) fn turn_is_free(&self, job: JobId, kind: JobKind, node: &CertName, index: NodeIndex) -> bool {
+        let mut book = self.0.lock();
+        match book.class(kind).outlet(job) {
+            Some(outlet) => book.turns.is_free(kind, node, job, index, outlet),
+            None => false,
+        }
+    }
+
+    /// Returns reserved slots that the job cannot use.
+    pub(crate) fn give_back(&self, job: JobId, kind: JobKind, slots: u32) {
+        self.0.lock().class(kind).give_back(job, slots);
+    }
+
+    /// Returns the compile slot of a run that goes on.
+    pub(crate) fn catalog_ready(&self, job: JobId, kind: JobKind) {
+        self.0.lock().class(kind).compiled(job);
+    }
+
+    /// Returns the slots and the turn of a run that is over.
+    pub(crate) fn end(&self, job: JobId, kind: JobKind, node: &CertName, compiling: bool) {
+        let mut book = self.0.lock();
+        book.class(kind).end(job, compiling);
+        book.turns.release(kind, node);
+    }
+
+    /// The run ended without its agent's word: the run slot and the turn are kept until [`Pool::hold_over`].
+    pub(crate) fn keep_as_hold(&self, job: JobId, kind: JobKind, node: &CertName, compiling: bool) {
+        let mut book = self.0.lock();
+        book.turns.keep(kind, node);
+        book.class(kind).keep(job, compiling);
+    }
+
+    /// Returns what a hold kept.
+    pub(crate) fn hold_over(&self, kind: JobKind, node: &CertName) {
+        let mut book = self.0.lock();
+        book.class(kind).release();
+        book.turns.release(kind, node);
+    }
+
+    /// Takes what a recovered hold keeps, whatever is free.
+    pub(crate) fn adopt_hold(&self, kind: JobKind, node: &CertName) {
+        let mut book = self.0.lock();
+        book.class(kind).adopt_hold();
+        book.turns.adopt(kind, node, None);
+    }
+
+    /// Replaces all that a job holds by these runs, in one step: they are committed, so they count, whatever is free.
+    pub(crate) fn adopt_runs(&self, job: JobId, kind: JobKind, runs: &[Adopted]) {
+        let mut book = self.0.lock();
+        book.turns.forget_job(job);
+        let compiling = u32::try_from(runs.iter().filter(|run| run.compiling).count()).unwrap_or(u32::MAX);
+        let held = u32::try_from(runs.len()).unwrap_or(u32::MAX);
+        for run in runs {
+            book.turns.adopt(kind, &run.node, Some(job));
+        }
+        book.class(kind).adopt_runs(job, held, compiling);
+    }
+
+    /// Which shared limit is exhausted, if any.
+    pub(crate) fn bottleneck(&self, kind: JobKind) -> Option<Binding> {
+        let mut book = self.0.lock();
+        let class = book.class(kind);
+        match kind {
+            JobKind::Deploy if class.runs_free() == 0 => Some(Binding::ConcurrentRuns),
+            JobKind::Deploy if class.free() == 0 => Some(Binding::ConcurrentCompiles),
+            JobKind::Task if class.free() == 0 => Some(Binding::ConcurrentTasks),
+            JobKind::Deploy | JobKind::Task => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

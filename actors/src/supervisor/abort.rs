@@ -1,0 +1,37 @@
+//! The end of a job that cannot be carried on: running nodes end with a hold, waiting ones are skipped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::job_actor::append_until_done;
+use crate::machine::{Job, JobInput};
+use crate::model::NodeCounts;
+use crate::ports::{Clock, JobStore, StoreError, UnfinishedJob};
+
+/// Commits the end of a broken job and returns its counts.
+pub(super) async fn abort(
+    store: &Arc<dyn JobStore>,
+    clock: &dyn Clock,
+    stored: &UnfinishedJob,
+    held_for: Duration,
+) -> Result<NodeCounts, StoreError> {
+    let record = &stored.record;
+    let (job, _) = Job::restore(record.id, Arc::clone(&stored.spec), record.state, record.stop, &stored.nodes);
+    let held_until = clock.now() + TimeDelta::from_std(held_for).unwrap_or(TimeDelta::MAX / 4);
+    let job = carry_out(store, clock, job, JobInput::Break { held_until }).await?;
+    store.settled(record.id).await?;
+    let message = format!("job {} broke down too often and was ended", record.id);
+    let job = carry_out(store, clock, job, JobInput::Abort { message }).await?;
+    Ok(job.counts())
+}
+
+async fn carry_out(store: &Arc<dyn JobStore>, clock: &dyn Clock, job: Job, input: JobInput) -> Result<Job, StoreError> {
+    let (job, stepped) = job.step(input, clock.now());
+    let decision = stepped.map_err(|refusal| StoreError::Failed(refusal.to_string()))?;
+    if !decision.writes.is_empty() {
+        append_until_done(store, decision.writes).await?;
+    }
+    Ok(job)
+}

@@ -1,0 +1,143 @@
+//! Holds: runs that ended without their agent's word and may still be going on.
+//!
+//! Each is asked about when it is left, at every reconnect of its node and every [`ASK_EVERY`]. It ends with any answer
+//! but *running*, or when its time is over; its end is committed before what it keeps is given back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, SpawnHandle, WrapFuture, fut::ActorFutureExt};
+
+use crate::inbox::Outlet;
+use crate::job_actor::{append_until_done, next_watcher};
+use crate::model::{JobId, TransactionId};
+use crate::ports::{Held, RunSignal, SignalOutlet, StatusAnswer, Transport, Write};
+
+use super::actor::Supervisor;
+
+/// How often a hold is asked about while its node stays connected.
+const ASK_EVERY: Duration = Duration::from_secs(300);
+
+struct Hold {
+    held: Held,
+    watcher: u64,
+    timers: [SpawnHandle; 2],
+}
+
+/// The open holds, by number.
+pub(super) struct Holds {
+    open: BTreeMap<u64, Hold>,
+    /// Over, but not committed as such.
+    ending: Vec<Held>,
+    appending: bool,
+    next: u64,
+    transport: Arc<dyn Transport>,
+    signals: Outlet<(u64, RunSignal)>,
+}
+
+impl Holds {
+    pub(super) fn new(transport: Arc<dyn Transport>, signals: Outlet<(u64, RunSignal)>) -> Self {
+        Self { open: BTreeMap::new(), ending: Vec::new(), appending: false, next: 0, transport, signals }
+    }
+
+    /// All that still count, of one job.
+    pub(super) fn of_job(&self, job: JobId) -> Vec<TransactionId> {
+        self.all().filter(|held| held.job == job).map(|held| held.transaction).collect()
+    }
+
+    /// Whether this one is known already.
+    pub(super) fn knows(&self, transaction: TransactionId) -> bool {
+        self.all().any(|held| held.transaction == transaction)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Held> {
+        self.open.values().map(|hold| &hold.held).chain(&self.ending)
+    }
+
+    fn ask(&self, number: u64) {
+        if let Some(hold) = self.open.get(&number) {
+            self.transport.query_status(&hold.held.node, hold.held.transaction);
+        }
+    }
+}
+
+impl Supervisor {
+    /// Looks after a hold that is committed and counted.
+    pub(super) fn follow_hold(&mut self, held: Held, ctx: &mut Context<Self>) {
+        let number = self.holds.next;
+        self.holds.next += 1;
+        let outlet = SignalOutlet::new(self.holds.signals.clone(), number);
+        let transport = Arc::clone(&self.ports.transport);
+        // One watch per hold: two holds of different kinds may be on one node.
+        let watcher = next_watcher();
+        transport.watch(&held.node, watcher, outlet.clone());
+        transport.expect(&held.node, held.transaction, outlet);
+        let left = (held.until - self.ports.clock.now()).to_std().unwrap_or(Duration::ZERO);
+        let runs_out = ctx.run_later(left, move |supervisor, ctx| {
+            if let Some(hold) = supervisor.holds.open.get(&number) {
+                let Held { node, transaction, .. } = &hold.held;
+                tracing::warn!(%node, %transaction, "a hold ran out: the run may still be going on");
+            }
+            supervisor.end_hold(number, ctx);
+        });
+        let asks = ctx.run_interval(ASK_EVERY, move |supervisor, _| supervisor.holds.ask(number));
+        self.holds.open.insert(number, Hold { held, watcher, timers: [runs_out, asks] });
+        self.holds.ask(number);
+    }
+
+    /// A signal for a held run or its node.
+    pub(super) fn hold_signal(&mut self, number: u64, signal: RunSignal, ctx: &mut Context<Self>) {
+        match signal {
+            RunSignal::Connected(_) => self.holds.ask(number),
+            RunSignal::Ended(_)
+            | RunSignal::Status(StatusAnswer::Over(_) | StatusAnswer::NeverArrived | StatusAnswer::Unknown(_)) => {
+                self.end_hold(number, ctx);
+            }
+            RunSignal::Status(StatusAnswer::Running)
+            | RunSignal::Unsent
+            | RunSignal::Sent
+            | RunSignal::Accepted
+            | RunSignal::CatalogReady
+            | RunSignal::CancelAccepted
+            | RunSignal::CancelRefused(_)
+            | RunSignal::Disconnected => {}
+        }
+    }
+
+    fn end_hold(&mut self, number: u64, ctx: &mut Context<Self>) {
+        let Some(hold) = self.holds.open.remove(&number) else { return };
+        for timer in hold.timers {
+            ctx.cancel_future(timer);
+        }
+        let transport = &self.holds.transport;
+        transport.unwatch(&hold.held.node, hold.watcher);
+        transport.forget(hold.held.transaction);
+        self.holds.ending.push(hold.held);
+        self.commit_hold_ends(ctx);
+    }
+
+    fn commit_hold_ends(&mut self, ctx: &mut Context<Self>) {
+        if self.holds.appending || self.holds.ending.is_empty() {
+            return;
+        }
+        self.holds.appending = true;
+        let store = Arc::clone(&self.ports.store);
+        let ends = self.holds.ending.clone();
+        let writes = ends.iter().map(|held| Write::HoldEnded { transaction: held.transaction }).collect();
+        let done = async move { append_until_done(&store, writes).await };
+        ctx.spawn(done.into_actor(self).map(move |result, supervisor, ctx| {
+            supervisor.holds.appending = false;
+            if let Err(error) = result {
+                tracing::error!(%error, holds = ends.len(), "the end of holds could not be committed");
+                return;
+            }
+            supervisor.holds.ending.drain(..ends.len());
+            for held in ends {
+                supervisor.pool.hold_over(held.kind, &held.node);
+                supervisor.tell_hold_over(held.job, held.transaction);
+            }
+            supervisor.commit_hold_ends(ctx);
+        }));
+    }
+}

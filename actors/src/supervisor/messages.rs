@@ -1,0 +1,31 @@
+//! What the handle asks the Supervisor. Each message carries the admission permit of its command, which is given back
+//! when the command is done, also when nobody waits for the answer any more.
+
+use actix::Message;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::handle::OrchestratorError;
+use crate::model::{JobId, NodeCounts, StopMode};
+use crate::ports::NewJob;
+
+/// Commits a planned job and starts it. The reply comes after the commit.
+#[derive(Message)]
+#[rtype(result = "Result<JobId, OrchestratorError>")]
+pub(crate) struct CreateJob {
+    pub(crate) job: NewJob,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Stops a job. The reply, the committed counts, comes after the stop's commit.
+#[derive(Message)]
+#[rtype(result = "Result<NodeCounts, OrchestratorError>")]
+pub(crate) struct StopJob {
+    pub(crate) job: JobId,
+    pub(crate) mode: StopMode,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Stops all actors after what they decided is committed. The reply comes when they are gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Shutdown;

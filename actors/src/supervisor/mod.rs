@@ -1,0 +1,12 @@
+//! The Supervisor: which jobs live, who follows them, what is held, and how all of it comes back after a restart.
+
+mod abort;
+mod actor;
+mod board;
+mod holds;
+mod messages;
+mod recovery;
+
+pub(crate) use actor::{Supervisor, SupervisorSeed};
+pub(crate) use board::Board;
+pub(crate) use messages::{CreateJob, Shutdown, StopJob};

@@ -1,0 +1,241 @@
+//! A store in memory which checks every write against the rules of the port, and can be made slow or broken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use crate::model::{
+    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeState, StopMode, TransactionId,
+};
+use crate::ports::{
+    Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan, StoreError,
+    StoredNode, UnfinishedJob, Write,
+};
+
+/// How many batches of events a slow follower may be behind before it is cut off.
+const FEED: usize = 1_024;
+
+#[derive(Debug)]
+pub(super) struct NodeRow {
+    pub(super) stored: StoredNode,
+    pub(super) shown: NodeRecord,
+}
+
+#[derive(Debug)]
+pub(super) struct JobRow {
+    pub(super) spec: Arc<JobSpec>,
+    pub(super) header: Arc<JobHeader>,
+    pub(super) history: Vec<StateSpan>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+    pub(super) stop: Option<StopMode>,
+    pub(super) nodes: Vec<NodeRow>,
+}
+
+impl JobRow {
+    pub(super) fn state(&self) -> JobState {
+        self.history.last().map_or(JobState::New, |span| span.state)
+    }
+
+    pub(super) fn record(&self, id: JobId) -> JobRecord {
+        let mut counts = crate::model::NodeCounts::default();
+        self.nodes.iter().for_each(|node| counts.add(node.stored.state, 1));
+        JobRecord {
+            id,
+            header: Arc::clone(&self.header),
+            state: self.state(),
+            counts,
+            history: self.history.clone(),
+            finished_at: self.finished_at,
+            stop: self.stop,
+        }
+    }
+
+    fn unfinished(&self, id: JobId) -> UnfinishedJob {
+        let nodes = self.nodes.iter().map(|node| node.stored.clone()).collect();
+        UnfinishedJob { record: self.record(id), spec: Arc::clone(&self.spec), nodes }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) jobs: BTreeMap<JobId, JobRow>,
+    pub(super) events: Vec<EventRecord>,
+    pub(super) holds: BTreeMap<TransactionId, Held>,
+    /// What broke a rule.
+    pub(super) violations: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Behavior {
+    delay: Duration,
+    /// That many writes are refused as not available.
+    refusals: u32,
+    appends: u64,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct MemoryStore {
+    rows: Mutex<Rows>,
+    behavior: Mutex<Behavior>,
+    feed: broadcast::Sender<Arc<[EventRecord]>>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { rows: Mutex::default(), behavior: Mutex::default(), feed: broadcast::Sender::new(FEED) }
+    }
+}
+
+impl MemoryStore {
+    /// Makes every write take that long; a crash meanwhile loses it.
+    pub fn set_delay(&self, delay: Duration) {
+        self.behavior.lock().delay = delay;
+    }
+
+    /// Refuses the next writes as not available.
+    pub fn refuse(&self, writes: u32) {
+        self.behavior.lock().refusals = writes;
+    }
+
+    /// How many groups were committed.
+    #[must_use]
+    pub fn appends(&self) -> u64 {
+        self.behavior.lock().appends
+    }
+
+    /// Writes that broke the rules of the port.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.rows.lock().violations.clone()
+    }
+
+    /// All events of all jobs.
+    #[must_use]
+    pub fn all_events(&self) -> Vec<EventRecord> {
+        self.rows.lock().events.clone()
+    }
+
+    /// The state of every node of a job, by name.
+    #[must_use]
+    pub fn node_states(&self, job: JobId) -> BTreeMap<String, NodeState> {
+        let rows = self.rows.lock();
+        let nodes = rows.jobs.get(&job).into_iter().flat_map(|job| &job.nodes);
+        nodes.map(|node| (node.shown.name.to_string(), node.stored.state)).collect()
+    }
+
+    /// One node of a job, by name.
+    #[must_use]
+    pub fn node(&self, job: JobId, name: &str) -> Option<NodeRecord> {
+        let rows = self.rows.lock();
+        let mut nodes = rows.jobs.get(&job)?.nodes.iter();
+        nodes.find(|node| node.shown.name.as_str() == name).map(|node| node.shown.clone())
+    }
+
+    async fn admit(&self) -> Result<(), StoreError> {
+        let delay = self.behavior.lock().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let mut behavior = self.behavior.lock();
+        if behavior.refusals > 0 {
+            behavior.refusals -= 1;
+            return Err(StoreError::Unavailable("the test says so".into()));
+        }
+        behavior.appends += 1;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl JobStore for MemoryStore {
+    async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
+        self.admit().await?;
+        Ok(self.rows.lock().create(job))
+    }
+
+    async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.admit().await?;
+        let fresh: Arc<[EventRecord]> = {
+            let mut rows = self.rows.lock();
+            let before = rows.events.len();
+            for write in writes {
+                let shown = format!("{write:?}");
+                if let Err(rule) = rows.apply(write) {
+                    let violation = format!("{rule}: {}", shown.chars().take(200).collect::<String>());
+                    rows.violations.push(violation.clone());
+                    return Err(StoreError::Failed(violation));
+                }
+            }
+            rows.events[before..].into()
+        };
+        if !fresh.is_empty() {
+            // No follower is no error.
+            let _ = self.feed.send(fresh);
+        }
+        Ok(())
+    }
+
+    async fn settled(&self, _job: JobId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError> {
+        let rows = self.rows.lock();
+        let open = rows.jobs.iter().filter(|(_, job)| !job.state().is_terminal());
+        Ok(open.map(|(id, job)| job.unfinished(*id)).collect())
+    }
+
+    async fn stored(&self, job: JobId) -> Result<Option<UnfinishedJob>, StoreError> {
+        Ok(self.rows.lock().jobs.get(&job).map(|row| row.unfinished(job)))
+    }
+
+    async fn holds(&self) -> Result<Vec<Held>, StoreError> {
+        Ok(self.rows.lock().holds.values().cloned().collect())
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        Ok(self.rows.lock().jobs.get(&job).map(|row| row.record(job)))
+    }
+
+    async fn jobs(&self, query: JobQuery) -> Result<Page<JobRecord>, StoreError> {
+        Ok(self.rows.lock().list(&query))
+    }
+
+    async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError> {
+        Ok(self.rows.lock().nodes(&query))
+    }
+
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let rows = self.rows.lock();
+        let wanted = rows.events.iter().filter(|event| event.job == job && event.seq >= start);
+        Ok(wanted.take(limit as usize).cloned().collect())
+    }
+
+    async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {
+        let rows = self.rows.lock();
+        Ok(rows.events.iter().rev().find(|event| event.job == job).map_or(EventSeq(0), |event| event.seq))
+    }
+
+    async fn open_runs(&self, node: &CertName) -> Result<Vec<Arc<JobSpec>>, StoreError> {
+        let rows = self.rows.lock();
+        let runs_on = |job: &&JobRow| {
+            job.nodes.iter().any(|row| row.shown.name == *node && row.stored.state == NodeState::Running)
+        };
+        Ok(rows.jobs.values().filter(runs_on).map(|job| Arc::clone(&job.spec)).collect())
+    }
+
+    fn subscribe(&self) -> Feed {
+        self.feed.subscribe()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let refusing = self.behavior.lock().refusals > 0;
+        refusing.then(|| "the test says so".to_owned())
+    }
+}

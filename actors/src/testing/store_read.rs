@@ -1,0 +1,90 @@
+//! Lists of the memory store: filter, sort, cut.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use crate::model::JobId;
+use crate::ports::{JobOrder, JobQuery, JobRecord, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord, Page};
+
+use super::store::Rows;
+
+impl Rows {
+    pub(super) fn list(&self, query: &JobQuery) -> Page<JobRecord> {
+        let all = self.jobs.iter().map(|(id, job)| job.record(*id));
+        let mut found: Vec<JobRecord> = all.filter(|job| matches(job, query)).collect();
+        found.sort_by(|a, b| {
+            let order = compare_jobs(a, b, query.order).then(a.id.cmp(&b.id));
+            if query.descending { order.reverse() } else { order }
+        });
+        let total = found.len() as u64;
+        let limit = query.limit.unwrap_or(u64::MAX);
+        let skip = usize::try_from(query.offset).unwrap_or(usize::MAX);
+        let take = usize::try_from(limit).unwrap_or(usize::MAX);
+        Page { items: found.into_iter().skip(skip).take(take).collect(), total }
+    }
+
+    pub(super) fn nodes(&self, query: &NodeQuery) -> NodePage {
+        let mut found = self.matching(query.job, query);
+        found.sort_by(|a, b| {
+            let order = compare_nodes(a, b, query.order).then(a.node.cmp(&b.node));
+            if query.descending { order.reverse() } else { order }
+        });
+        let skip = match &query.after {
+            Some(cursor) => {
+                found.iter().position(|node| node.name.as_str() == cursor.0).map_or(found.len(), |at| at + 1)
+            }
+            None => usize::try_from(query.offset).unwrap_or(usize::MAX),
+        };
+        let mut rest = found.into_iter().skip(skip);
+        let items: Vec<NodeRecord> = rest.by_ref().take(query.limit as usize).collect();
+        let more = rest.next().is_some();
+        let next = items.last().filter(|_| more).map(|last| NodeCursor(last.name.to_string()));
+        NodePage { items, next }
+    }
+
+    fn matching(&self, job: JobId, query: &NodeQuery) -> Vec<NodeRecord> {
+        let rows = self.jobs.get(&job).into_iter().flat_map(|job| &job.nodes);
+        let wanted = rows.filter(|row| query.states.is_empty() || query.states.contains(&row.stored.state));
+        wanted
+            .map(|row| {
+                let mut node = row.shown.clone();
+                if !query.with_results {
+                    node.result = Value::Null;
+                    node.resource_events = Vec::new();
+                }
+                node
+            })
+            .collect()
+    }
+}
+
+fn matches(job: &JobRecord, query: &JobQuery) -> bool {
+    let task = job.header.task.as_ref().map_or("", |task| task.as_str());
+    query.kind.is_none_or(|kind| job.header.kind == kind)
+        && query.task.as_deref().is_none_or(|part| !task.is_empty() && task.contains(part))
+        && query.min_finished.is_none_or(|min| job.finished_at.is_some_and(|at| at >= min))
+        && query.max_finished.is_none_or(|max| job.finished_at.is_some_and(|at| at <= max))
+}
+
+fn compare_jobs(a: &JobRecord, b: &JobRecord, order: JobOrder) -> Ordering {
+    let changed = |job: &JobRecord| job.history.last().map(|span| span.entered);
+    match order {
+        JobOrder::Owner => a.header.owner.login.cmp(&b.header.owner.login),
+        JobOrder::Timestamp => changed(a).cmp(&changed(b)),
+        JobOrder::Environment => a.header.environment.cmp(&b.header.environment),
+        JobOrder::Name => a.id.cmp(&b.id),
+        JobOrder::State => a.state.name().cmp(b.state.name()),
+    }
+}
+
+fn compare_nodes(a: &NodeRecord, b: &NodeRecord, order: NodeOrder) -> Ordering {
+    let duration = |node: &NodeRecord| Some(node.finished_at? - node.started_at?);
+    match order {
+        NodeOrder::Name => a.name.cmp(&b.name),
+        NodeOrder::Duration => duration(a).cmp(&duration(b)),
+        NodeOrder::State => a.state.name().cmp(b.state.name()),
+        NodeOrder::Started => a.started_at.cmp(&b.started_at),
+        NodeOrder::Finished => a.finished_at.cmp(&b.finished_at),
+    }
+}

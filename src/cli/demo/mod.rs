@@ -1,0 +1,243 @@
+//! `bunraku demo`: a whole site on a throw-away directory, with real processes, real certificates and real runs.
+//!
+//! Service and agents are child processes of this same program; the demo itself is just another client of the service.
+
+mod children;
+mod ports;
+mod site;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use self::children::Part;
+use self::ports::Endpoints;
+use self::site::{APPLICATION, ENVIRONMENT, Puppet, Site, TASK};
+use super::answers::job_name;
+use super::client::{Client, items_of};
+use super::error::CliError;
+use super::exit::Exit;
+use super::job::{Interrupt, watch_to_end};
+use super::output::Output;
+use super::settings::Settings;
+use super::task::show_output;
+use super::{Context, block_on};
+
+/// How long the service and the agents may take to be there.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+/// How often is looked whether they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+const EXAMPLES: &str = "\
+Examples:
+  bunraku demo                        stays up until Ctrl-C
+  bunraku demo --once --nodes 20      ends with the runs, exit code = outcome";
+
+/// Show everything on this machine: service, agents, a Puppet run in order, a task
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// End with the runs; the exit code is their outcome
+    #[arg(long)]
+    once: bool,
+    /// A new directory to work in, kept afterwards [default: a throw-away one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
+    nodes: u16,
+    /// Where the API listens [default: 127.0.0.1:8143, or a free port]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where the broker listens [default: 127.0.0.1:8142, or a free port]
+    #[arg(long, value_name = "ADDR")]
+    broker_listen: Option<SocketAddr>,
+}
+
+/// Carries out `bunraku demo`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, CliError> {
+    let (endpoints, remarks) = Endpoints::choose(args.listen, args.broker_listen)?;
+    for remark in remarks {
+        ctx.out.note(remark);
+    }
+    match &args.dir {
+        Some(dir) => block_on(demo(args, dir, endpoints, ctx.out)),
+        None => {
+            let temp = tempfile::Builder::new().prefix("bunraku-demo-").tempdir();
+            let temp = temp.context("cannot make a throw-away directory")?;
+            // It is removed when this is dropped, after the children have ended.
+            block_on(demo(args, &temp.path().join("site"), endpoints, ctx.out))
+        }
+    }
+}
+
+async fn demo(args: &DemoArgs, dir: &Path, endpoints: Endpoints, out: Output) -> Result<Exit, CliError> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
+    let mut parts = Vec::new();
+    let result = tokio::select! {
+        result = show(args, dir, endpoints, out, &mut parts) => result,
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
+        _ = terminate.recv() => Ok(Exit::Interrupted),
+    };
+    let result = match result {
+        // The end of a stay that was asked for is no interruption: the outcome of the runs counts.
+        Ok(exit) if exit != Exit::Interrupted && !args.once => tokio::select! {
+            error = some_end(&mut parts) => Err(CliError::Other(error)),
+            _ = interrupt.recv() => Ok(exit),
+            _ = terminate.recv() => Ok(exit),
+        },
+        result => result,
+    };
+    // The service is the first part and ends last, when no agent is left that would miss it.
+    let service = if parts.is_empty() { None } else { Some(parts.remove(0)) };
+    join_all(parts.into_iter().map(Part::end)).await;
+    if let Some(service) = service {
+        service.end().await;
+    }
+    result
+}
+
+/// Builds the site, starts it, runs Puppet and a task on it.
+async fn show(
+    args: &DemoArgs,
+    dir: &Path,
+    endpoints: Endpoints,
+    out: Output,
+    parts: &mut Vec<Part>,
+) -> Result<Exit, CliError> {
+    let puppet = Puppet::find();
+    let site = Site::create(dir, usize::from(args.nodes), endpoints, &puppet).await?;
+    match &puppet {
+        Puppet::Real(program) => out.note(format!("nodes run {} apply", program.display())),
+        Puppet::StandIn => {
+            out.note("there is no Puppet on this machine: nodes converge by a small shell script instead")
+        }
+    }
+    let token = std::fs::read_to_string(site.made.token_file()).context("cannot read the token just made")?;
+    let token = SecretString::from(token.trim().to_owned());
+    let settings = Settings { url: endpoints.url(), token: Some(token.clone()), ca: Some(site.made.ca()) };
+    let client = Client::new(&settings)?;
+    start(&site, &client, parts).await?;
+    introduce(&site, &token, out);
+
+    let deploy =
+        json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "description": "the demo's deploy"});
+    let job = job_name(&client.post("/orchestrator/v1/command/deploy", &deploy).await?)?;
+    let deployed = watch_to_end(&client, &job, out, Interrupt::Elsewhere).await?;
+    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
+    let task = json!({"environment": ENVIRONMENT, "task": TASK, "params": {"greeting": "Hello"}, "scope": {"nodes": nodes},
+        "description": "the demo's task"});
+    let job = job_name(&client.post("/orchestrator/v1/command/task", &task).await?)?;
+    let ran = watch_to_end(&client, &job, out, Interrupt::Elsewhere).await?;
+    if !out.is_json() {
+        show_output(&client, &job, out).await?;
+    }
+    if !args.once {
+        out.note(format!(
+            "{} stays up until Ctrl-C; its files are in {}",
+            site.endpoints.url(),
+            site.made.dir.display()
+        ));
+    }
+    Ok(if deployed == Exit::Done { ran } else { deployed })
+}
+
+/// Starts the service, then the agents, and waits until all are connected.
+async fn start(site: &Site, client: &Client, parts: &mut Vec<Part>) -> Result<(), CliError> {
+    let logs = site.made.dir.join("log");
+    parts.push(Part::start("serve", &["serve"], &site.made.config(), &logs)?);
+    let until = Instant::now() + START_PATIENCE;
+    while let Err(error) = client.get("/orchestrator/v1/inventory", &[]).await {
+        give_up_after(until, || format!("the service does not answer: {error}"))?;
+        check(parts)?;
+        sleep(LOOK_AGAIN).await;
+    }
+    for node in &site.nodes {
+        parts.push(Part::start(node.certname.as_str(), &["agent"], &node.config, &logs)?);
+    }
+    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
+    loop {
+        let items = items_of(client.post("/orchestrator/v1/inventory", &json!({ "nodes": nodes })).await?)?;
+        let missing = items.iter().filter(|node| node.get("connected") != Some(&Value::Bool(true)));
+        let missing: Vec<_> = missing.filter_map(|node| node.get("name")?.as_str()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        give_up_after(until, || format!("not connected: {}", missing.join(", ")))?;
+        check(parts)?;
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn check(parts: &mut [Part]) -> Result<(), CliError> {
+    parts.iter_mut().try_for_each(Part::check).map_err(CliError::Other)
+}
+
+fn give_up_after(until: Instant, reason: impl FnOnce() -> String) -> Result<(), CliError> {
+    if Instant::now() < until { Ok(()) } else { Err(CliError::Other(anyhow::Error::msg(reason()))) }
+}
+
+/// Returns when a part has ended, with the reason.
+async fn some_end(parts: &mut [Part]) -> anyhow::Error {
+    let ends = parts.iter_mut().map(|part| Box::pin(part.ended()));
+    futures_util::future::select_all(ends).await.0
+}
+
+/// Says where everything is, and how to talk to it.
+fn introduce(site: &Site, token: &SecretString, out: Output) {
+    let (url, dir, ca) = (site.endpoints.url(), site.made.dir.display(), site.made.ca());
+    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
+    if out.is_json() {
+        return out.json(&json!({
+            "url": url, "broker_url": site.endpoints.broker_uri(), "token": token.expose_secret(), "ca": ca,
+            "dir": site.made.dir, "nodes": nodes, "environment": ENVIRONMENT,
+        }));
+    }
+    let curl = format!(
+        "curl --cacert {} -H \"X-Authentication: {}\"",
+        shell_quoted(&ca.to_string_lossy()),
+        token.expose_secret()
+    );
+    let body = json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "noop": true});
+    out.line(format!("URL    {url}"));
+    out.line(format!("token  {}", token.expose_secret()));
+    out.line(format!("nodes  {} in {dir}", nodes.join(", ")));
+    out.line("");
+    out.line(format!("{curl} {url}/orchestrator/v1/jobs"));
+    out.line(format!("{curl} {url}/orchestrator/v1/inventory"));
+    out.line(format!("{curl} {url}/orchestrator/v1/command/deploy -d {}", shell_quoted(&body.to_string())));
+    out.line("");
+}
+
+/// As one word for a shell.
+fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@".contains(c);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_the_shell() {
+        for text in ["/tmp/a-b.pem", "with blank", "it's", "{\"a\": [1]}", "$HOME `x`"] {
+            let echoed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", shell_quoted(text))])
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(echoed.stdout).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `bunraku serve`: the service.
+
+use std::path::PathBuf;
+
+use super::error::CliError;
+use super::exit::Exit;
+use crate::app;
+use crate::config::ConfigError;
+
+const EXAMPLES: &str = "\
+Example:
+  bunraku serve --config /etc/bunraku/bunraku.yaml
+
+`bunraku init` makes the configuration. SIGTERM and Ctrl-C stop the service in order, SIGHUP makes it
+read certificates, revocation lists and the log level again.";
+
+/// Run the service: the API on port 8143, the broker for the nodes on port 8142
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// The configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUNRAKU_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/bunraku/bunraku.yaml"
+    )]
+    config: PathBuf,
+    /// Stop when standard input ends, so that the service never outlives the program that started it
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
+}
+
+/// Carries out `bunraku serve`.
+///
+/// # Errors
+/// When the configuration is unusable, or a part does not start.
+pub(crate) fn run(args: &ServeArgs) -> Result<Exit, CliError> {
+    app::serve(&args.config, args.end_with_stdin).map_err(|error| {
+        let usage = error.downcast_ref::<ConfigError>().is_some();
+        if usage { CliError::Usage(format!("{error:#}")) } else { CliError::Other(error) }
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,102 @@
+//! Who gets in, and how the others are turned away.
+
+use std::sync::Arc;
+
+use bunraku::tls::{self, TlsPaths};
+use bunraku_actors::ports::Transport;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite;
+
+use super::rig::{Rig, name, until};
+use crate::support::ca::TestCa;
+
+#[tokio::test]
+async fn version_2_paths_make_agents() {
+    let rig = Rig::start().await;
+    for (cn, path) in [("a", "/pcp2"), ("b", "/pcp2/"), ("c", "/pcp2/agent")] {
+        let _agent = rig.connect(&rig.ca.issue(cn), path, &[("x-bunraku-spool", "s-1")]).await.unwrap();
+        let connection = rig.transport.connection(&name(cn)).unwrap();
+        assert_eq!((connection.node, connection.spool.as_deref()), (name(cn), Some("s-1")));
+    }
+    until("everyone left", || rig.sessions.count() == 0).await;
+}
+
+#[tokio::test]
+async fn other_paths_and_types_are_refused_before_the_upgrade() {
+    let rig = Rig::start().await;
+    let paths = rig.ca.issue("a");
+    for (path, status, text) in [
+        ("/pcp2/server", 403, "client type"),
+        ("/pcp2/controller", 403, "client type"),
+        ("/pcp2/a/b", 404, "/pcp2/"),
+        ("/", 404, "/pcp2/"),
+        ("/pcp/agent", 404, "pcp-version 2"),
+    ] {
+        let (got, body) = rig.refusal(&paths, path).await;
+        assert!(got == status && body.contains(text), "{path}: {got} {body}");
+    }
+    assert_eq!(rig.sessions.count(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_of_our_ca_is_required() {
+    let rig = Rig::start().await;
+    let stranger = TestCa::new();
+    let mixed = TlsPaths { ca: rig.ca.ca(), ..stranger.issue("a") };
+    assert!(is_tls_refusal(rig.connect(&mixed, "/pcp2/", &[]).await.map(|_| ())));
+    let revoked = rig.ca.issue("b");
+    rig.ca.revoke("b");
+    rig.broker.reload_tls().await.unwrap();
+    assert!(is_tls_refusal(rig.connect(&revoked, "/pcp2/", &[]).await.map(|_| ())));
+
+    let config = tls::anonymous_client_config(&rig.ca.ca()).unwrap();
+    let tcp = TcpStream::connect(rig.broker.address()).await.unwrap();
+    let connected = TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), tcp).await;
+    // In TLS 1.3 the client learns only afterwards that the server refused it.
+    if let Ok(mut stream) = connected {
+        assert!(stream.read(&mut [0; 16]).await.is_err());
+    }
+    assert_eq!(rig.sessions.count(), 0);
+}
+
+fn is_tls_refusal(result: Result<(), tungstenite::Error>) -> bool {
+    matches!(result, Err(tungstenite::Error::Io(_) | tungstenite::Error::Tls(_) | tungstenite::Error::Protocol(_)))
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_ends_its_session() {
+    let rig = Rig::start().await;
+    let (mut kept, mut gone) = (rig.agent("a").await, rig.agent("b").await);
+    assert_eq!(rig.broker.reload_tls().await.unwrap(), 0);
+    rig.ca.revoke("b");
+    assert_eq!(rig.broker.reload_tls().await.unwrap(), 1);
+    assert_eq!(gone.close_code().await, 1012);
+    until("the revoked one left", || rig.transport.connections().len() == 1).await;
+    assert!(rig.transport.connection(&name("a")).is_some());
+    rig.broker.shutdown(false).await;
+    assert_eq!(kept.close_code().await, 1012);
+}
+
+#[tokio::test]
+async fn the_connection_limit_refuses_with_503() {
+    let rig = Rig::with(|options| options.max_connections = 1).await;
+    let paths = rig.ca.issue("a");
+    let _one = rig.connect(&paths, "/pcp2/", &[]).await.unwrap();
+    let (status, text) = rig.refusal(&rig.ca.issue("b"), "/pcp2/").await;
+    assert!(status == 503 && text.contains("limit"), "{status} {text}");
+    rig.connect(&paths, "/pcp2/", &[]).await.expect("a reconnect needs no free place");
+}
+
+#[tokio::test]
+async fn slow_handshakes_are_cut_off() {
+    let rig = Rig::with(|options| {
+        options.max_handshakes = 1;
+        options.handshake_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let mut silent = TcpStream::connect(rig.broker.address()).await.unwrap();
+    let _agent = rig.agent("a").await;
+    assert_eq!(silent.read(&mut [0; 16]).await.unwrap_or(0), 0);
+}

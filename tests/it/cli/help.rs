@@ -1,0 +1,38 @@
+//! Help texts are what users read first; a change of one shows in review.
+
+use super::run;
+
+#[test]
+fn help_texts() {
+    for command in [
+        "",
+        "init",
+        "job run",
+        "job list",
+        "job show",
+        "job watch",
+        "job stop",
+        "task run",
+        "task list",
+        "task show",
+        "node list",
+        "token create",
+        "token list",
+        "token revoke",
+        "ca issue",
+    ] {
+        let mut arguments: Vec<_> = command.split_whitespace().collect();
+        arguments.push("--help");
+        let help = run(&arguments);
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command}");
+        assert!(help.stdout.contains("Example"), "{command} shows no example");
+        let name = if command.is_empty() { "bunraku".to_owned() } else { command.replace(' ', "_") };
+        insta::assert_snapshot!(name, help.stdout);
+    }
+}
+
+#[test]
+fn version() {
+    let version = run(&["--version"]);
+    assert_eq!((version.code, version.stdout.trim()), (0, concat!("bunraku ", env!("CARGO_PKG_VERSION"))));
+}

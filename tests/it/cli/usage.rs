@@ -1,0 +1,62 @@
+//! What makes no sense is refused with exit code 2 before anything is sent; a server that is not there is a 5.
+
+use std::fs;
+use std::net::TcpListener;
+
+use super::{Ended, bunraku, run};
+
+fn refused(arguments: &[&str]) -> String {
+    let ended = run(arguments);
+    assert_eq!(ended.code, 2, "{arguments:?}: {ended:?}");
+    assert_eq!(ended.stdout, "", "{arguments:?}");
+    ended.stderr
+}
+
+#[test]
+fn nonsense_is_a_usage_error() {
+    assert!(refused(&["job", "run"]).contains("--all"), "no target names the possible ones");
+    assert!(refused(&["job", "run", "--all", "-n", "a"]).contains("cannot be used with"));
+    assert!(refused(&["job", "show", "forty-two"]).contains("'forty-two' is no job number"));
+    assert!(refused(&["task", "run", "Not::A::Task", "-n", "a"]).contains("Not::A::Task"));
+    assert!(refused(&["task", "run", "facts", "-n", "a", "word"]).contains("number 1 has no '='"));
+    assert!(refused(&["job", "run", "-n", "a", "--timeout", "soon"]).contains("soon"));
+    assert!(refused(&["no-such-command"]).contains("no-such-command"));
+    assert!(refused(&["job", "list", "--format", "xml"]).contains("xml"));
+    refused(&[]);
+}
+
+#[test]
+fn unusable_settings_are_usage_errors() {
+    assert!(refused(&["job", "list", "--url", "http://localhost"]).contains("https://"));
+    assert!(refused(&["job", "list", "--ca", "/nonexistent/ca.pem"]).contains("/nonexistent/ca.pem"));
+    assert!(refused(&["job", "list", "--token-file", "/nonexistent/token"]).contains("/nonexistent/token"));
+}
+
+#[test]
+fn a_broken_client_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("bunraku")).unwrap();
+    fs::write(dir.path().join("bunraku/client.yaml"), "url: https://a\ncolour: red\n").unwrap();
+    let ended = Ended::of(bunraku().env("XDG_CONFIG_HOME", dir.path()).args(["job", "list"]));
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("client.yaml") && ended.stderr.contains("colour"), "{ended:?}");
+}
+
+/// A port on which nobody listens: the listener that had it is gone.
+fn dead_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("https://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_five() {
+    let url = dead_url();
+    for command in [&["node", "list"][..], &["job", "run", "-n", "a"], &["token", "list"], &["task", "show", "facts"]] {
+        let ended = Ended::of(bunraku().args(command).args(["--url", &url]));
+        assert_eq!((ended.code, ended.stdout.as_str()), (5, ""), "{command:?}: {ended:?}");
+        assert!(ended.stderr.contains(&url) && ended.stderr.contains("next:"), "{ended:?}");
+    }
+    let ended = Ended::of(bunraku().args(["node", "list", "--format", "json", "--url", &url]));
+    let error: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!((ended.code, error["exit_code"].as_u64()), (5, Some(5)));
+}

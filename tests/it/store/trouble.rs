@@ -1,0 +1,86 @@
+//! A store that cannot write says so, keeps what it has, and recovers by itself.
+
+use bunraku_actors::model::JobId;
+use bunraku_actors::ports::{JobStore, StoreError};
+
+use super::builders::*;
+
+/// Yields to the other tasks until `condition` holds.
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_locked_file_makes_the_store_unready_until_it_can_write_again() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let spec = deploy_spec(1);
+    let job = store.create_job(new_job(spec.clone())).await.unwrap();
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bunraku.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = store.append(vec![started(&spec, job, 0, 1)]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(reason) if reason.contains("another process")), "{error}");
+    assert!(store.trouble().unwrap().contains("locked"));
+    assert!(store.job(job).await.unwrap().is_some(), "reads go on");
+    other.execute_batch("ROLLBACK").unwrap();
+    until(|| store.trouble().is_none()).await;
+    store.append(vec![started(&spec, job, 0, 1)]).await.unwrap();
+    assert_eq!(read_events(store, job).await[0].seq.0, 1);
+    assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(2));
+}
+
+#[tokio::test]
+async fn chunks_wait_while_the_store_is_in_trouble_and_go_on_after_it() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let job = store.create_job(new_job(deploy_spec(5_000))).await.unwrap();
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bunraku.db")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(store.append(vec![skipped(job, 0..5_000, 1)]).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    store.settled(job).await.unwrap();
+    assert_eq!(read_nodes(store, all_nodes(job)).await.len(), 5_000);
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_and_loses_nothing() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    let job = store.create_job(new_job(deploy_spec(1))).await.unwrap();
+    store.close().await;
+    store.close().await;
+    for answer in [
+        store.create_job(new_job(deploy_spec(1))).await.map(drop),
+        store.append(Vec::new()).await,
+        store.job(job).await.map(drop),
+    ] {
+        assert!(matches!(&answer, Err(StoreError::Failed(reason)) if reason.contains("closed")), "{answer:?}");
+    }
+    drop(store);
+    let fixture = fixture.reopen().await;
+    assert!(fixture.store.job(job).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_last_clone_to_go_ends_the_writer_with_all_that_was_handed_in() {
+    let fixture = Fixture::new();
+    let Fixture { folder, store } = fixture;
+    let spec = deploy_spec(50);
+    let job = store.create_job(new_job(spec.clone())).await.unwrap();
+    let mut last = 0;
+    for n in 0..50 {
+        let mut append = Box::pin(store.append(vec![started(&spec, job, n, 1)]));
+        // Handed in, its answer not awaited.
+        if futures_util::poll!(&mut append).is_pending() {
+            last = n;
+        }
+    }
+    drop(store);
+    let fixture = Fixture::over(folder);
+    let events = read_events(&fixture.store, job).await;
+    assert!(last > 0, "some appends were not answered at once");
+    assert_eq!(events.len(), 50);
+}

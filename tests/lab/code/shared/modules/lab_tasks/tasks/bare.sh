@@ -1,0 +1,3 @@
+#!/bin/sh
+cat
+env | grep "^PT_" | sort

@@ -1,0 +1,2 @@
+param($what, $_installdir)
+Write-Output "windows $what"

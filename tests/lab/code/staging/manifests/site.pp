@@ -1,0 +1,3 @@
+node default {
+  class { 'lab_base': root => "@LAB@/agents/${trusted['certname']}/root", message => 'staged' }
+}
