@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, AsyncContext, Context, Handler, ResponseActFuture, StreamHandler, WrapFuture,
@@ -67,6 +68,8 @@ pub(crate) struct Supervisor {
     pub(super) holds: Holds,
     pub(super) notes: Outlet<Note>,
     mail: Option<Mail>,
+    /// Jobs that are being committed: their answers are still to be given.
+    creating: u32,
     /// Who waits for the end.
     leaving: Vec<oneshot::Sender<()>>,
 }
@@ -89,6 +92,7 @@ impl Supervisor {
             next_ticket: 0,
             notes: notes.outlet(),
             mail: Some(Mail { notes, signals }),
+            creating: 0,
             leaving: Vec::new(),
         }
         .start()
@@ -159,7 +163,7 @@ impl Supervisor {
     }
 
     fn leave_when_empty(&mut self, ctx: &mut Context<Self>) {
-        if self.jobs.is_empty() && !self.leaving.is_empty() {
+        if self.jobs.is_empty() && self.creating == 0 && !self.leaving.is_empty() {
             for waiting in self.leaving.drain(..) {
                 let _ = waiting.send(());
             }
@@ -228,11 +232,15 @@ impl Handler<CreateJob> for Supervisor {
     fn handle(&mut self, message: CreateJob, _ctx: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.ports.store);
         let CreateJob { job, permit } = message;
+        self.creating += 1;
         let created = async move {
             let id = store.create_job(job.clone()).await;
             (id, job, permit)
         };
-        Box::pin(created.into_actor(self).map(|(id, job, _permit), supervisor, _| {
+        Box::pin(created.into_actor(self).map(|(id, job, _permit), supervisor, ctx| {
+            supervisor.creating -= 1;
+            // Later than this answer, which would be cut off.
+            ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
             let id = id?;
             // The service may end meanwhile: then the job is stored and begins at the next start.
             if supervisor.leaving.is_empty() {
@@ -286,7 +294,7 @@ impl Handler<Shutdown> for Supervisor {
             entry.control.send(Control::Drain);
         }
         // The answer first: stopping the context would cut it off.
-        ctx.run_later(std::time::Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
+        ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
         let told = async move {
             let _ = gone.await;
         };

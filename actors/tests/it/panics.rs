@@ -82,13 +82,16 @@ fn a_job_goes_on_after_a_panic_of_its_actor() {
 
 #[test]
 fn a_job_that_breaks_again_and_again_is_ended() {
-    let (world, nodes) = World::flat(settled(), 20, &Script::lasting(seconds(60)));
+    let (world, nodes) = World::flat(settled(), 20, &Script::lasting(seconds(120)));
     world.live_over(Trap::new(&world, 100), async |service| {
         let job = service.deploy(&nodes[..12], 0).await;
         assert_eq!(service.end(job).await, JobState::Failed);
         assert_eq!(service.told(job).last().map(String::as_str), Some("job_aborted"));
         let counts = service.record(job).await.counts;
+        assert!(counts.get(NodeState::Errored) >= 8, "running ones: {counts:?}");
         assert_eq!(counts.get(NodeState::Errored) + counts.get(NodeState::Skipped), 12);
+        assert_eq!(service.cause(job, &nodes[0]), "outcome_unknown");
+        assert_eq!(service.cause(job, &nodes[9]), "job_broken");
         assert_eq!(service.engine.stop(job, StopMode::Plain).await.unwrap(), counts);
         let next = service.deploy(&nodes[..9], 0).await;
         assert_eq!(service.end(next).await, JobState::Finished, "what it held was held, and came back");

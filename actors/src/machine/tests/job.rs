@@ -112,7 +112,10 @@ impl Book {
             }
             Write::StopAccepted { mode, .. } => self.stop = self.stop.max(Some(*mode)),
             Write::JobEnded { state, .. } | Write::JobAborted { state, .. } => self.over = Some(*state),
-            other => panic!("not of this machine: {other:?}"),
+            Write::JobState { .. }
+            | Write::NodeResent { .. }
+            | Write::NodeAccepted { .. }
+            | Write::HoldEnded { .. } => panic!("not decided by these inputs: {write:?}"),
         }
     }
 }
