@@ -1,5 +1,7 @@
 //! Logs to standard error, human or JSON, and the registry of metrics. Installed once per process.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -44,7 +46,8 @@ fn parse_filter(level: &str) -> Result<EnvFilter, TelemetryError> {
 /// When `log.level` is no level or filter.
 pub fn start_logging(log: &Log) -> Result<LogControl, TelemetryError> {
     let (filter, handle) = reload::Layer::new(parse_filter(&log.level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
     let lines = match log.format {
         LogFormat::Human => lines.with_target(true).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),

@@ -2,6 +2,7 @@
 //!
 //! One provider (aws-lc) for the whole process; [`install_provider`] comes first in `main` and in every test.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use x509_parser::revocation_list::CertificateRevocationList;
 
 /// Why TLS material cannot be used. Names the file.
 #[derive(Debug, thiserror::Error)]
@@ -72,14 +74,34 @@ pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| pem_error(path, error))
 }
 
-/// All CRLs of a PEM file.
+/// The CRLs of a PEM file, the newest one of each issuer: verification takes the first that fits, and an outdated one
+/// before the present one would let revoked certificates in.
 ///
 /// # Errors
 /// When the file cannot be read or parsed.
 pub fn read_crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    CertificateRevocationListDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| pem_error(path, error))
+    let mut newest: BTreeMap<Vec<u8>, (CrlAge, CertificateRevocationListDer<'static>)> = BTreeMap::new();
+    for crl in CertificateRevocationListDer::pem_slice_iter(&read(path)?) {
+        let crl = crl.map_err(|error| pem_error(path, error))?;
+        let (_, parsed) = x509_parser::parse_x509_crl(&crl).map_err(|error| pem_error(path, error))?;
+        let issuer = parsed.issuer().as_raw().to_vec();
+        let age = crl_age(&parsed);
+        match newest.get(&issuer) {
+            Some((known, _)) if *known >= age => {}
+            _ => {
+                newest.insert(issuer, (age, crl));
+            }
+        }
+    }
+    Ok(newest.into_values().map(|(_, crl)| crl).collect())
+}
+
+/// Orders CRLs of one issuer: time of issue, then the CRL number, big-endian behind its length.
+type CrlAge = (i64, usize, Vec<u8>);
+
+fn crl_age(crl: &CertificateRevocationList<'_>) -> CrlAge {
+    let number = crl.crl_number().map(|number| number.to_bytes_be()).unwrap_or_default();
+    (crl.last_update().timestamp(), number.len(), number)
 }
 
 /// The trust anchors of a CA bundle.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::TASK_MODULE;
 use super::files::off_thread;
-use super::spool::{Metadata, RunStatus};
+use super::spool::Metadata;
 use super::start::canceled_outcome;
 use super::state::Agent;
 
@@ -25,8 +25,8 @@ pub(super) async fn cancel(agent: &Arc<Agent>, transaction: Uuid) -> Result<bool
         if owner.cancel(transaction) {
             return Ok(true);
         }
-        let metadata = owner.spool.metadata(transaction)?;
-        Ok(metadata.status != RunStatus::Running && owner.spool.is_canceled(transaction))
+        // A tombstone that nobody asked for yet; everything else is over.
+        Ok(owner.spool.metadata(transaction)?.requester.is_none())
     })
     .await
     .map_err(|error| format!("cannot cancel transaction {transaction}: {error}"))?;

@@ -177,11 +177,7 @@ impl Incoming {
             blocking: self.blocking,
             notify_outcome: self.notify_outcome,
         };
-        start::accept(agent, request, work).await?;
-        if !self.blocking {
-            agent.answer(&answer::provisional(agent, &self.from, &self.transaction));
-        }
-        Ok(())
+        start::accept(agent, request, work).await
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::answer::CANCELED_KEY;
+use super::answer::{self, CANCELED_KEY};
 use super::files::off_thread;
 use super::process::{Ended, Process, RunFile};
 use super::puppet::{self, PuppetParams};
@@ -47,11 +47,16 @@ impl Work {
     }
 }
 
-/// Accepts a run: starts it, unless its transaction is known. The error is the description of a refusal.
+/// Accepts a run: answers provisionally, and starts it unless its transaction is known. The error is the description of a refusal.
 pub(super) async fn accept(agent: &Arc<Agent>, request: Request, work: Work) -> Result<(), String> {
     let transaction = request.transaction;
     let recorded = record(agent, &request, work.job().map(str::to_owned)).await;
-    match recorded.map_err(|error| format!("Failed to initialize the metadata file: {error}"))? {
+    let recorded = recorded.map_err(|error| format!("Failed to initialize the metadata file: {error}"))?;
+    if !request.blocking {
+        // Queued before the work begins, so that it goes before the final answer.
+        agent.answer(&answer::provisional(agent, &request.from, &transaction.to_string()));
+    }
+    match recorded {
         Recorded::Known if request.blocking => {
             return Err(format!("transaction {transaction} is known already; ask for its status"));
         }

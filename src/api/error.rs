@@ -6,7 +6,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use bunraku_actors::handle::OrchestratorError;
 use bunraku_actors::model::InvalidName;
@@ -25,11 +25,13 @@ pub struct ApiError {
     kind: &'static str,
     msg: String,
     details: Value,
+    /// What the `Allow` header of a 405 says.
+    allow: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, msg: impl Into<String>, details: Value) -> Self {
-        Self { status, kind, msg: msg.into(), details }
+        Self { status, kind, msg: msg.into(), details, allow: None }
     }
 
     /// 400 `validation-error` about one key of a body, a query or a path.
@@ -89,9 +91,11 @@ impl ApiError {
     /// 405 for a known route asked with another method.
     #[must_use]
     pub fn method_not_allowed(method: &str, allowed: &[&str]) -> Self {
-        let msg = format!("{method} is not allowed here; allowed: {}", allowed.join(", "));
+        let allow = allowed.join(", ");
+        let msg = format!("{method} is not allowed here; allowed: {allow}");
         let kind = "puppetlabs.orchestrator/method-not-allowed";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, msg, json!({ "allowed": allowed }))
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, msg, json!({ "allowed": allowed }));
+        Self { allow: Some(allow), ..error }
     }
 
     /// 413 for a body beyond the limit.
@@ -169,6 +173,9 @@ impl ResponseError for ApiError {
         response.content_type(JSON);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((ALLOW, allow.as_str()));
         }
         let body = json!({ "kind": self.kind, "msg": self.msg, "details": self.details });
         response.body(body.to_string())

@@ -59,8 +59,7 @@ pub(super) async fn simple_service(state: web::Data<State>, name: web::Path<Stri
 /// The orchestrator's own entry, linked from the root document.
 pub(super) async fn own(state: web::Data<State>, _: Viewer) -> Answer {
     let name = SERVICES[0];
-    let entry: Map<String, Value> = [(name.to_owned(), entry(&state, name, "info"))].into_iter().collect();
-    json_answer(status(word(&state, name) == "running"), &entry)
+    json_answer(status(word(&state, name) == "running"), &entry(&state, name, "info"))
 }
 
 fn word(state: &State, service: &str) -> &'static str {

@@ -258,3 +258,34 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 async fn within(limit: Duration, work: impl Future<Output = io::Result<()>>) -> Result<(), End> {
     timeout(limit, work).await.map_err(|_| End::Stuck)?.map_err(End::Write)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sessions::{AGENT, Newcomer, Sessions};
+    use super::super::{Controller, Options, Peer};
+    use super::*;
+    use crate::wire::pcp::{Message, Uri};
+
+    struct Deaf;
+
+    impl Controller for Deaf {
+        fn connected(&self, _: &Peer) {}
+        fn disconnected(&self, _: &Peer) {}
+        fn received(&self, _: &Peer, _: Message) {}
+        fn sent(&self, _: Uuid) {}
+        fn unsent(&self, _: Uuid) {}
+    }
+
+    /// Tens of thousands of these wait at once, so what a session's task keeps is part of its contract.
+    #[test]
+    fn the_task_of_a_session_is_small() {
+        let options = Options::new("127.0.0.1:0".parse().unwrap(), Uri::of("o", "orchestrator"));
+        let sessions = Sessions::new();
+        let node = "a".to_owned().try_into().unwrap();
+        let newcomer = Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() };
+        let session = sessions.join(newcomer, 1).unwrap();
+        let router = Arc::new(Router::new(options, sessions, Arc::new(Deaf)));
+        let task = run(tokio::io::empty(), String::new(), session, router);
+        assert!(size_of_val(&task) <= 4096, "{} bytes", size_of_val(&task));
+    }
+}

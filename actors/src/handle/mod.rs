@@ -47,7 +47,7 @@ impl Orchestrator {
     /// See [`OrchestratorError`].
     pub async fn deploy(&self, command: DeployCommand) -> Result<JobId, OrchestratorError> {
         let permit = self.admit()?;
-        let job = within(self.prepare_deploy(command)).await?;
+        let job = in_time(self.prepare_deploy(command)).await?;
         self.create(job, permit).await
     }
 
@@ -57,7 +57,7 @@ impl Orchestrator {
     /// See [`OrchestratorError`].
     pub async fn task(&self, command: TaskCommand) -> Result<JobId, OrchestratorError> {
         let permit = self.admit()?;
-        let job = within(self.prepare_task(command)).await?;
+        let job = in_time(self.prepare_task(command)).await?;
         self.create(job, permit).await
     }
 
@@ -146,6 +146,12 @@ impl Orchestrator {
 
 fn gone() -> OrchestratorError {
     OrchestratorError::Unavailable("the service is shutting down".into())
+}
+
+/// Waits for what has no effect by itself.
+async fn in_time<T>(prepared: impl Future<Output = Result<T, OrchestratorError>>) -> Result<T, OrchestratorError> {
+    let late = || OrchestratorError::Unavailable(format!("the command could not be planned within {ANSWER:?}"));
+    tokio::time::timeout(ANSWER, prepared).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Waits for an answer, but not forever: without one, what became of the command is not known.

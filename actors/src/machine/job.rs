@@ -3,16 +3,16 @@
 //! [`Job`] holds what is *decided*; what is committed is kept by the job's actor. Every decision is a list of writes
 //! that belong together and must be committed as one group, in order of the decisions.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
+use super::words::Words;
 use crate::model::{
     Attempt, Cause, CertName, JobId, JobSpec, JobState, NodeCounts, NodeEnd, NodeIndex, NodeState, StopMode,
 };
 use crate::plan::Schedule;
 use crate::ports::{StoredNode, Write};
-use std::sync::Arc;
-
-use super::words::Words;
 
 /// What happens to a job.
 #[derive(Debug, Clone)]
@@ -112,7 +112,6 @@ impl Job {
     }
 
     /// Takes one step. Refused inputs leave the job as it is.
-    #[must_use]
     pub fn step(self, input: JobInput, at: DateTime<Utc>) -> Step {
         match self {
             Self::Open(body) => open(body, input, at),

@@ -55,10 +55,8 @@ pub(super) fn errored(node: &CertName, words: Words, cause: Cause, reason: &str)
 }
 
 fn of_cancel(node: &CertName, words: Words, cause: Cause, results: &Value) -> NodeEnd {
-    let reason = match cause {
-        Cause::TimedOut => "the run passed its time limit and was ended",
-        _ => "the run was ended by force",
-    };
+    let timed_out = cause == Cause::TimedOut;
+    let reason = if timed_out { "the run passed its time limit and was ended" } else { "the run was ended by force" };
     let mut end = errored(node, words, cause, reason);
     if let (Value::Object(result), false) = (&mut end.result, results.is_null()) {
         let output = results.get("stdout").cloned().unwrap_or(Value::Null);

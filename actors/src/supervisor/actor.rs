@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, AsyncContext, Context, Handler, ResponseActFuture, StreamHandler, WrapFuture,
@@ -47,6 +48,12 @@ pub(super) struct PendingStop {
     reply: oneshot::Sender<Result<NodeCounts, OrchestratorError>>,
 }
 
+/// The inboxes, until the actor reads them.
+struct Mail {
+    notes: Inbox<Note>,
+    signals: Inbox<(u64, RunSignal)>,
+}
+
 /// The actor.
 pub(crate) struct Supervisor {
     pub(super) ports: Ports,
@@ -60,7 +67,9 @@ pub(crate) struct Supervisor {
     next_ticket: u64,
     pub(super) holds: Holds,
     pub(super) notes: Outlet<Note>,
-    mail: Option<(Inbox<Note>, Inbox<(u64, RunSignal)>)>,
+    mail: Option<Mail>,
+    /// Jobs that are being committed: their answers are still to be given.
+    creating: u32,
     /// Who waits for the end.
     leaving: Vec<oneshot::Sender<()>>,
 }
@@ -82,7 +91,8 @@ impl Supervisor {
             stops: BTreeMap::new(),
             next_ticket: 0,
             notes: notes.outlet(),
-            mail: Some((notes, signals)),
+            mail: Some(Mail { notes, signals }),
+            creating: 0,
             leaving: Vec::new(),
         }
         .start()
@@ -153,7 +163,7 @@ impl Supervisor {
     }
 
     fn leave_when_empty(&mut self, ctx: &mut Context<Self>) {
-        if self.jobs.is_empty() && !self.leaving.is_empty() {
+        if self.jobs.is_empty() && self.creating == 0 && !self.leaving.is_empty() {
             for waiting in self.leaving.drain(..) {
                 let _ = waiting.send(());
             }
@@ -201,7 +211,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some((notes, signals)) = self.mail.take() else { return };
+        let Some(Mail { notes, signals }) = self.mail.take() else { return };
         ctx.add_stream(notes.into_batches());
         ctx.add_stream(signals.into_batches());
         self.recover(ctx);
@@ -222,11 +232,15 @@ impl Handler<CreateJob> for Supervisor {
     fn handle(&mut self, message: CreateJob, _ctx: &mut Self::Context) -> Self::Result {
         let store = Arc::clone(&self.ports.store);
         let CreateJob { job, permit } = message;
+        self.creating += 1;
         let created = async move {
             let id = store.create_job(job.clone()).await;
             (id, job, permit)
         };
-        Box::pin(created.into_actor(self).map(|(id, job, _permit), supervisor, _| {
+        Box::pin(created.into_actor(self).map(|(id, job, _permit), supervisor, ctx| {
+            supervisor.creating -= 1;
+            // Later than this answer, which would be cut off.
+            ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
             let id = id?;
             // The service may end meanwhile: then the job is stored and begins at the next start.
             if supervisor.leaving.is_empty() {
@@ -280,7 +294,7 @@ impl Handler<Shutdown> for Supervisor {
             entry.control.send(Control::Drain);
         }
         // The answer first: stopping the context would cut it off.
-        ctx.run_later(std::time::Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
+        ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
         let told = async move {
             let _ = gone.await;
         };

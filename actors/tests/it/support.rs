@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bunraku_actors::handle::{Engine, Limits, Orchestrator, Ports};
 use bunraku_actors::model::{CertName, DeployCommand, EventKind, EventRecord, JobId, JobState, NodeState, Scope};
-use bunraku_actors::ports::{Environment, JobRecord, JobStore, TaskDetail};
+use bunraku_actors::ports::{Environment, JobRecord, JobStore, TaskDetail, Transport};
 use bunraku_actors::testing::{
     Build, FixedClock, FixedDirectory, MemoryStore, Script, ScriptedTransport, live, names, until,
 };
@@ -57,11 +57,16 @@ impl World {
 
     /// One life of the service, from start to crash (or shutdown, if the story makes one).
     pub(crate) fn live<T>(&self, story: impl AsyncFnOnce(Service<'_>) -> T) -> T {
+        self.live_over(Arc::new(self.agents.clone()), story)
+    }
+
+    /// As [`World::live`], with something between the engine and the agents.
+    pub(crate) fn live_over<T>(&self, transport: Arc<dyn Transport>, story: impl AsyncFnOnce(Service<'_>) -> T) -> T {
         let outcome = live(&self.clock, async {
             self.agents.resume();
             let ports = Ports {
                 store: self.store.clone(),
-                transport: Arc::new(self.agents.clone()),
+                transport,
                 directory: self.directory.clone(),
                 clock: self.clock.clone(),
             };
@@ -115,11 +120,11 @@ impl World {
 
 impl Service<'_> {
     pub(crate) async fn deploy(&self, nodes: &[CertName], concurrency: u32) -> JobId {
-        self.engine.deploy(deploy(nodes, concurrency)).await.unwrap()
+        self.engine.deploy(deploy(nodes, concurrency)).await.expect("the deploy is accepted")
     }
 
     pub(crate) async fn record(&self, job: JobId) -> JobRecord {
-        self.world.store.job(job).await.unwrap().unwrap()
+        self.world.store.job(job).await.expect("the store answers").expect("the job is there")
     }
 
     /// Waits for the end of the job and returns its state.
@@ -131,6 +136,12 @@ impl Service<'_> {
     /// Waits until so many nodes of the job are in this state.
     pub(crate) async fn reached(&self, job: JobId, state: NodeState, count: u32) {
         until("so many nodes are in that state", async || self.record(job).await.counts.get(state) >= count).await;
+    }
+
+    /// The cause of a node's end, by its wire name; empty without one.
+    pub(crate) fn cause(&self, job: JobId, node: &CertName) -> &'static str {
+        let record = self.world.store.node(job, node.as_str()).expect("the node is there");
+        record.cause.map_or("", |cause| cause.name())
     }
 
     pub(crate) fn events(&self, job: JobId) -> Vec<EventRecord> {

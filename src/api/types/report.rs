@@ -1,5 +1,6 @@
 //! A line of a job's report (API §5.5).
 
+use bunraku_actors::model::NodeState;
 use bunraku_actors::ports::NodeRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,13 +21,13 @@ pub struct ReportItem {
 
 impl From<&NodeRecord> for ReportItem {
     fn from(record: &NodeRecord) -> Self {
-        let started = record.started_at;
+        let ran = record.state != NodeState::Skipped;
         Self {
             node: record.name.as_str().to_owned(),
             state: record.state.name().to_owned(),
             timestamp: seconds(record.changed_at),
-            start_timestamp: started.map(seconds),
-            finish_timestamp: record.finished_at.filter(|_| record.state.is_terminal()).map(seconds),
+            start_timestamp: record.started_at.filter(|_| ran).map(seconds),
+            finish_timestamp: record.finished_at.filter(|_| ran).map(seconds),
             events: record.resource_events.clone(),
         }
     }

@@ -1,1 +1,18 @@
-//! Integration tests of `api`.
+//! Integration tests of `api`: the real listener, TLS and store; what clients see is recorded in `snapshots/`.
+
+mod access;
+mod client;
+mod commands;
+mod directory;
+mod endpoint_coverage;
+mod engine;
+mod events;
+mod fakes;
+mod files;
+mod jobs;
+mod limits;
+mod robust;
+mod seed;
+mod status;
+mod tokens;
+mod world;

@@ -22,3 +22,20 @@ fn issued_certificates_are_accepted_until_revoked() {
     assert!(verifier.reload(&server).is_err() && verifier.accepts(&chain(&web2)), "the old material stays");
     assert!(ca.dir().join("crl.pem").is_file());
 }
+
+#[test]
+fn of_several_crls_the_newest_counts_wherever_it_stands() {
+    tls::install_provider();
+    let ca = TestCa::new();
+    let (server, web1) = (ca.issue("server"), ca.issue("web1"));
+    let list = ca.dir().join("crl.pem");
+    let outdated = std::fs::read_to_string(&list).unwrap();
+    ca.revoke("web1");
+    let present = std::fs::read_to_string(&list).unwrap();
+    let chain = tls::read_certificates(&web1.cert).unwrap();
+    for bundle in [format!("{outdated}{present}"), format!("{present}{outdated}")] {
+        std::fs::write(&list, bundle).unwrap();
+        assert_eq!(tls::read_crls(&list).unwrap().len(), 1);
+        assert!(!tls::ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
+    }
+}

@@ -1,8 +1,9 @@
 //! Simulated node agents over real sockets and TLS: they speak PCP v2 and PXP, run nothing, and keep a ledger of what they
 //! were asked to start.
 //!
-//! They follow a real agent where the engine can tell: a known transaction id never starts again, answers go to the
-//! sender of the request, a status query tells what became of a run. There is no spool on disk and no reconnect.
+//! They follow pxp-agent where the engine can tell: a known transaction id never starts again, answers go to the sender of
+//! the request, a final answer that meets no connection is lost, a status query tells what became of a run, and an agent
+//! comes back as soon as it can. The spool is in memory.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,6 @@ use bunraku::wire::pcp::{Message, MessageType, Uri};
 use bunraku::wire::pxp::{
     BlockingRequest, NO_RESULTS_DIRECTORY, NonBlockingRequest, ProvisionalResponse, Response, Status, StatusResults,
 };
-use futures_util::stream::SplitSink;
 use futures_util::{SinkExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -84,28 +85,32 @@ pub(crate) struct Fleet {
     _agents: JoinSet<()>,
 }
 
+/// The pause before an agent tries again to connect.
+const RECONNECT: Duration = Duration::from_millis(100);
+
 impl Fleet {
-    /// Connects one agent per name; all are connected when it returns.
+    /// Connects one agent per name; all are connected when it returns, and they stay so as far as the broker lets them.
     pub(crate) async fn connect(ca: &TestCa, broker: SocketAddr, names: &[String], behavior: Behavior) -> Self {
         let ledger = Arc::new(Ledger::default());
         let mut agents = JoinSet::new();
         for name in names {
             let config = Arc::new(tls::client_config(&ca.issue(name)).unwrap());
-            let socket = upgrade(broker, config).await;
-            agents.spawn(Agent { name: name.clone(), ledger: Arc::clone(&ledger), behavior, runs: BTreeMap::new() }.drive(socket));
+            let socket = upgrade(broker, &config).await.unwrap();
+            let agent = Agent { name: name.clone(), ledger: Arc::clone(&ledger), behavior, runs: BTreeMap::new() };
+            agents.spawn(agent.live(broker, config, socket));
         }
         Self { ledger, _agents: agents }
     }
 }
 
-async fn upgrade(broker: SocketAddr, config: Arc<rustls::ClientConfig>) -> Socket {
-    let tcp = TcpStream::connect(broker).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(config).connect(name, tcp).await.unwrap();
+async fn upgrade(broker: SocketAddr, config: &Arc<rustls::ClientConfig>) -> anyhow::Result<Socket> {
+    let tcp = TcpStream::connect(broker).await?;
+    tcp.set_nodelay(true)?;
+    let name = ServerName::try_from("localhost")?;
+    let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
     let url = format!("wss://localhost:{}/pcp2/agent", broker.port());
-    let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-    socket
+    let (socket, _) = tokio_tungstenite::client_async(url, stream).await?;
+    Ok(socket)
 }
 
 struct Agent {
@@ -124,29 +129,49 @@ struct Over {
 }
 
 impl Agent {
-    async fn drive(mut self, socket: Socket) {
-        let (mut sink, mut frames) = socket.split();
+    async fn live(mut self, broker: SocketAddr, config: Arc<rustls::ClientConfig>, mut socket: Socket) {
         let (over, mut ended) = mpsc::unbounded_channel();
         loop {
-            tokio::select! {
+            self.drive(socket, &over, &mut ended).await;
+            socket = loop {
+                match upgrade(broker, &config).await {
+                    Ok(socket) => break socket,
+                    Err(_) => sleep(RECONNECT).await,
+                }
+            };
+        }
+    }
+
+    /// Serves one connection until it ends.
+    async fn drive(
+        &mut self,
+        socket: Socket,
+        over: &mpsc::UnboundedSender<Over>,
+        ended: &mut mpsc::UnboundedReceiver<Over>,
+    ) {
+        let (mut sink, mut frames) = socket.split();
+        loop {
+            let answers = tokio::select! {
                 frame = frames.next() => match frame {
-                    Some(Ok(Frame::Text(text))) => {
-                        for answer in self.answer(&Message::decode(&text).unwrap(), &over) {
-                            if send(&mut sink, &answer).await.is_err() { return; }
-                        }
-                    }
-                    Some(Ok(_)) => {}
+                    Some(Ok(Frame::Text(text))) => self.answer(&Message::decode(&text).unwrap(), over),
+                    Some(Ok(_)) => Vec::new(),
                     Some(Err(_)) | None => return,
                 },
-                Some(run) = ended.recv() => {
-                    let Over { requester, transaction, results } = run;
-                    self.ledger.end();
-                    self.runs.insert(transaction.clone(), Some(results.clone()));
-                    let data = Response { transaction_id: transaction, results };
-                    if send(&mut sink, &self.message(MessageType::NonBlockingResponse, requester, &data)).await.is_err() { return; }
+                Some(run) = ended.recv() => vec![self.end(run)],
+            };
+            for answer in answers {
+                if sink.send(Frame::Text(answer.encode().into())).await.is_err() {
+                    return;
                 }
             }
         }
+    }
+
+    fn end(&mut self, run: Over) -> Message {
+        self.ledger.end();
+        self.runs.insert(run.transaction.clone(), Some(run.results.clone()));
+        let data = Response { transaction_id: run.transaction, results: run.results };
+        self.message(MessageType::NonBlockingResponse, run.requester, &data)
     }
 
     fn message(&self, kind: MessageType, target: Uri, data: &impl serde::Serialize) -> Message {
@@ -197,12 +222,9 @@ impl Agent {
             Some(None) => (Status::Running, None, None),
             Some(Some(results)) => (Status::Success, Some(0), Some(results.to_string())),
         };
-        serde_json::to_value(StatusResults { transaction_id: asked.to_owned(), status, exitcode, stdout, stderr: None }).unwrap()
+        serde_json::to_value(StatusResults { transaction_id: asked.to_owned(), status, exitcode, stdout, stderr: None })
+            .unwrap()
     }
-}
-
-async fn send(sink: &mut SplitSink<Socket, Frame>, message: &Message) -> Result<(), ()> {
-    sink.send(Frame::Text(message.encode().into())).await.map_err(|_| ())
 }
 
 fn task_results() -> Value {

@@ -3,3 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
 pub(crate) mod ca;
+pub(crate) mod fleet;
+pub(crate) mod service;

@@ -1,0 +1,92 @@
+//! What commands are refused for, and tasks.
+
+use bunraku_actors::handle::{Limits, OrchestratorError};
+use bunraku_actors::model::{
+    ApplicationTarget, EnvironmentName, JobId, JobState, RunOutcome, Scope, StopMode, TaskFile, TaskName, TaskOutcome,
+};
+use bunraku_actors::ports::{JobStore, TaskDetail};
+use bunraku_actors::testing::{Build, Script, names};
+use serde_json::{Value, json};
+
+use crate::support::{World, deploy, seconds, settled};
+
+fn task(name: &str, metadata: Value) -> TaskDetail {
+    let file = TaskFile { filename: "init.sh".into(), sha256: "0".repeat(64), size_bytes: 1, path: "/x".into() };
+    TaskDetail { name: TaskName::parse(name).expect("a valid name"), metadata, files: vec![file] }
+}
+
+fn world(limits: Limits) -> World {
+    let tasks = vec![
+        task("plain", json!({})),
+        task(
+            "typed",
+            json!({ "supports_noop": true, "parameters": {
+            "name": { "type": "String" }, "count": { "type": "Integer", "default": 3 }, "more": { "type": "Optional[String]" },
+        } }),
+        ),
+        task("secret", json!({ "parameters": { "password": { "type": "String", "sensitive": true } } })),
+    ];
+    let nodes = names(["a", "b"]);
+    let world = World::with_tasks(limits, Build::environment(Vec::new(), nodes.clone()), tasks);
+    let outcome = RunOutcome::Task(TaskOutcome { exitcode: 0, stdout: "{\"x\":1}".into(), stderr: String::new() });
+    world.agents.connect_all(&nodes, &Script { outcome, ..Script::default() });
+    world
+}
+
+#[test]
+fn deploys_are_refused_with_reasons() {
+    world(Limits { job_nodes: 3, ..settled() }).live(async |service| {
+        let refused = async |command| service.engine.deploy(command).await.unwrap_err();
+        let mut unknown = Build::deploy(Scope::WholeEnvironment, 0);
+        unknown.environment = EnvironmentName::parse("nowhere").ok();
+        assert!(matches!(refused(unknown).await, OrchestratorError::UnknownEnvironment(name) if name == "nowhere"));
+        let target = ApplicationTarget { kind: "Shop".into(), title: Some("x".into()) };
+        let empty = refused(Build::deploy(Scope::Application(target), 0)).await;
+        assert_eq!(empty.to_string(), "The target Shop[x] of environment production has no nodes");
+        let mut long = deploy(&names(["a"]), 0);
+        long.common.timeout = Some(seconds(86_401));
+        assert!(matches!(refused(long).await, OrchestratorError::Invalid { key, .. } if key == "timeout"));
+        let many = deploy(&names(["a", "b", "c", "d"]), 0);
+        assert!(matches!(refused(many).await, OrchestratorError::Invalid { key, .. } if key == "scope"));
+        let query = Build::deploy(Scope::Query(json!("nodes {}")), 0);
+        assert!(matches!(refused(query).await, OrchestratorError::QueryUnsupported(_)));
+        let stopped = service.engine.stop(JobId(99), StopMode::Plain).await.unwrap_err();
+        assert!(matches!(stopped, OrchestratorError::UnknownJob(JobId(99))));
+        assert!(service.world.store.unfinished().await.unwrap().is_empty(), "nothing was stored");
+    });
+}
+
+#[test]
+fn tasks_run_with_their_defaults() {
+    world(settled()).live(async |service| {
+        let mut command = Build::task("typed", names(["a", "b"]), 0);
+        command.params.insert("name".into(), json!("x"));
+        command.noop = true;
+        let job = service.engine.task(command).await.unwrap();
+        let spec = service.world.store.stored(job).await.unwrap().unwrap().spec;
+        let bunraku_actors::model::Action::Task(action) = &*spec.action else { panic!("a task") };
+        assert_eq!(Value::Object(action.input.clone()), json!({ "name": "x", "count": 3, "_noop": true }));
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(service.world.store.node(job, "a").unwrap().result, json!({ "x": 1 }));
+        assert_eq!(service.world.store.node(job, "a").unwrap().message, "Finished task on a - Success! ");
+    });
+}
+
+#[test]
+fn tasks_are_refused_with_reasons() {
+    world(settled()).live(async |service| {
+        let refused = async |name: &str, params: Value, noop: bool| {
+            let mut command = Build::task(name, names(["a"]), 0);
+            command.params = params.as_object().cloned().unwrap();
+            command.noop = noop;
+            service.engine.task(command).await.unwrap_err().to_string()
+        };
+        assert_eq!(refused("absent", json!({}), false).await, "Unknown task absent in environment production");
+        assert_eq!(refused("plain", json!({}), true).await, "task plain does not support noop");
+        assert_eq!(refused("typed", json!({}), false).await, "task typed needs the parameter name");
+        assert_eq!(refused("typed", json!({ "nmae": 1 }), false).await, "task typed has no parameter nmae");
+        let secret = refused("secret", json!({ "password": "hunter2" }), false).await;
+        assert!(secret.contains("password") && !secret.contains("hunter2"));
+        assert!(refused("plain", json!({ "_task": 1 }), false).await.contains("_task"));
+    });
+}

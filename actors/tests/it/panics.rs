@@ -1,0 +1,100 @@
+//! A job's actor that breaks down is rebuilt from the store, and given up when that does not help.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bunraku_actors::handle::Limits;
+use bunraku_actors::model::{CertName, JobState, NodeState, StopMode, TransactionId};
+use bunraku_actors::ports::{Connection, RunRequest, SignalOutlet, Transport};
+use bunraku_actors::testing::{Script, ScriptedTransport};
+
+use crate::support::{World, seconds, settled};
+
+/// Breaks the actor that watches the tenth node, as often as told; hands the rest through.
+struct Trap {
+    inner: ScriptedTransport,
+    left: AtomicU32,
+}
+
+impl Trap {
+    fn new(world: &World, times: u32) -> Arc<Self> {
+        Arc::new(Self { inner: world.agents.clone(), left: AtomicU32::new(times) })
+    }
+}
+
+impl Transport for Trap {
+    fn expect(&self, node: &CertName, transaction: TransactionId, outlet: SignalOutlet) {
+        self.inner.expect(node, transaction, outlet);
+    }
+
+    fn forget(&self, transaction: TransactionId) {
+        self.inner.forget(transaction);
+    }
+
+    fn send(&self, run: RunRequest) {
+        self.inner.send(run);
+    }
+
+    fn query_status(&self, node: &CertName, transaction: TransactionId) {
+        self.inner.query_status(node, transaction);
+    }
+
+    fn cancel(&self, node: &CertName, transaction: TransactionId) {
+        self.inner.cancel(node, transaction);
+    }
+
+    fn watch(&self, node: &CertName, watcher: u64, outlet: SignalOutlet) -> Option<Connection> {
+        let springs = node.as_str() == "n0009"
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        assert!(!springs, "the trap springs");
+        self.inner.watch(node, watcher, outlet)
+    }
+
+    fn unwatch(&self, node: &CertName, watcher: u64) {
+        self.inner.unwatch(node, watcher);
+    }
+
+    fn connection(&self, node: &CertName) -> Option<Connection> {
+        self.inner.connection(node)
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.inner.connections()
+    }
+}
+
+#[test]
+fn a_job_goes_on_after_a_panic_of_its_actor() {
+    let limits = Limits { concurrent_runs: 6, ..settled() };
+    let (world, nodes) = World::flat(limits, 20, &Script::default());
+    world.store.set_delay(std::time::Duration::from_millis(3));
+    world.live_over(Trap::new(&world, 2), async |service| {
+        let job = service.deploy(&nodes, 4).await;
+        let beside = service.deploy(&nodes[..5], 0).await;
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(service.end(beside).await, JobState::Finished);
+        assert!(world.agents.peak(Some(job)) <= 4 && world.agents.peak(None) <= 6);
+        let last = service.deploy(&nodes, 0).await;
+        assert_eq!(service.end(last).await, JobState::Finished);
+        assert_eq!(world.agents.peak(None), 6, "no slot was lost");
+    });
+}
+
+#[test]
+fn a_job_that_breaks_again_and_again_is_ended() {
+    let (world, nodes) = World::flat(settled(), 20, &Script::lasting(seconds(120)));
+    world.live_over(Trap::new(&world, 100), async |service| {
+        let job = service.deploy(&nodes[..12], 0).await;
+        assert_eq!(service.end(job).await, JobState::Failed);
+        assert_eq!(service.told(job).last().map(String::as_str), Some("job_aborted"));
+        let counts = service.record(job).await.counts;
+        assert!(counts.get(NodeState::Errored) >= 8, "running ones: {counts:?}");
+        assert_eq!(counts.get(NodeState::Errored) + counts.get(NodeState::Skipped), 12);
+        assert_eq!(service.cause(job, &nodes[0]), "outcome_unknown");
+        assert_eq!(service.cause(job, &nodes[9]), "job_broken");
+        assert_eq!(service.engine.stop(job, StopMode::Plain).await.unwrap(), counts);
+        let next = service.deploy(&nodes[..9], 0).await;
+        assert_eq!(service.end(next).await, JobState::Finished, "what it held was held, and came back");
+        assert_eq!(world.agents.peak(None), 9);
+    });
+}

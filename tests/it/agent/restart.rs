@@ -1,0 +1,98 @@
+//! Runs outlive connections and agents, and are never started again.
+
+use std::fs;
+
+use bunraku::wire::pcp::MessageType;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::lab::{Lab, until_exists};
+
+fn waiting_script(lab: &Lab) -> String {
+    let (started, go) = (lab.path("started"), lab.path("go"));
+    format!(
+        "#!/bin/sh\necho x >>{}\nwhile [ ! -e {} ]; do sleep 0.05; done\necho done\n",
+        started.display(),
+        go.display()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_survives_its_agent_and_the_next_one_answers() {
+    let mut lab = Lab::new().await;
+    let script = waiting_script(&lab);
+    let params = lab.task(&script, &json!({}));
+    let (running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    until_exists(&lab.path("started")).await;
+    running.kill().await;
+    let (_running, mut connection) = lab.start().await;
+    assert_eq!(connection.status(id).await["status"], "running");
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    fs::write(lab.path("go"), "").unwrap();
+    assert_eq!(connection.results(id).await, json!({"exitcode": 0, "stdout": "done\n"}));
+    assert_eq!(connection.status(id).await["status"], "success");
+    assert_eq!(fs::read_to_string(lab.path("started")).unwrap(), "x\n");
+    assert_eq!(lab.ledger(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_answer_waits_for_the_next_connection() {
+    let mut lab = Lab::new().await;
+    let script = waiting_script(&lab);
+    let params = lab.task(&script, &json!({}));
+    let (_running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    drop(connection);
+    fs::write(lab.path("go"), "").unwrap();
+    until_exists(&lab.config.spool_dir.join(id.to_string()).join("outcome.json")).await;
+    let mut connection = lab.broker.accept().await;
+    assert_eq!(connection.results(id).await["stdout"], "done\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_not_sent_is_sent_by_the_next_agent() {
+    let mut lab = Lab::new().await;
+    let script = waiting_script(&lab);
+    let params = lab.task(&script, &json!({}));
+    let (running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    until_exists(&lab.path("started")).await;
+    running.kill().await;
+    fs::write(lab.path("go"), "").unwrap();
+    until_exists(&lab.config.spool_dir.join(id.to_string()).join("exitcode")).await;
+    let (_running, mut connection) = lab.start().await;
+    assert_eq!(connection.results(id).await["stdout"], "done\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_vanished_is_unknown_not_failed() {
+    let mut lab = Lab::new().await;
+    let script = waiting_script(&lab);
+    let params = lab.task(&script, &json!({}));
+    let (running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    until_exists(&lab.path("started")).await;
+    running.kill().await;
+    let directory = lab.config.spool_dir.join(id.to_string());
+    for file in ["pid", "child"] {
+        // As after a reboot: the processes of the record are of another boot.
+        let text = fs::read_to_string(directory.join(file)).unwrap();
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        fs::write(directory.join(file), format!("{} {} another-boot\n", fields[0], fields[1])).unwrap();
+    }
+    let (_running, mut connection) = lab.start().await;
+    let error = connection.expect(MessageType::RpcErrorMessage).await;
+    assert!(error["description"].as_str().unwrap().contains("task process is not running"));
+    assert_eq!(connection.status(id).await["status"], "unknown");
+    fs::write(lab.path("go"), "").unwrap();
+}

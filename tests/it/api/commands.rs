@@ -1,0 +1,80 @@
+//! Commands: what is accepted, what is refused, and what a stop answers.
+
+use serde_json::json;
+
+use super::world::World;
+
+const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
+const TASK: &str = "POST /orchestrator/v1/command/task";
+const STOP: &str = "POST /orchestrator/v1/command/stop";
+
+#[actix_web::test]
+async fn a_deploy_is_accepted_shown_and_stopped() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let body = json!({ "environment": "production", "scope": { "nodes": ["y.example.com", "x.example.com"] },
+        "noop": true, "description": "try", "userdata": { "a": [1] }, "timeout": 60 });
+    operator.post("/orchestrator/v1/command/deploy", body).await.record(DEPLOY, "accepted");
+    let job = operator.get("/orchestrator/v1/jobs/1").await.json();
+    assert_eq!(job["options"]["scope"]["nodes"], json!(["y.example.com", "x.example.com"]));
+    assert_eq!((&job["owner"]["login"], &job["node_count"]), (&json!("operator"), &json!(2)));
+    let live = operator.get("/bunraku/v1/jobs/1/live").await.json();
+    assert_eq!(live["counts"].as_object().unwrap().values().filter_map(|n| n.as_u64()).sum::<u64>(), 2);
+    operator.post("/orchestrator/v1/command/stop", json!({ "job": "1" })).await.record(STOP, "stopped");
+    let again = operator.post("/orchestrator/v1/command/stop", json!({ "job": 1, "force": true })).await;
+    assert_eq!((again.status, &again.json()["job"]["nodes"]["skipped"]), (202, &json!(2)), "stopping is idempotent");
+    operator.post("/orchestrator/v1/command/stop", json!({ "job": "99" })).await.record(STOP, "unknown");
+}
+
+#[actix_web::test]
+async fn deploys_are_refused_in_the_words_of_the_table() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let cases = [
+        ("no-environment", json!({})),
+        ("unknown-environment", json!({ "environment": "moon" })),
+        ("empty-environment", json!({ "environment": "empty" })),
+        ("unknown-application", json!({ "environment": "production", "target": "Moon" })),
+        ("no-nodes", json!({ "environment": "production", "scope": { "nodes": [] } })),
+        ("cycle", json!({ "environment": "knot" })),
+        ("query", json!({ "environment": "production", "scope": { "query": "nodes {}" } })),
+        ("two-scopes", json!({ "environment": "production", "scope": { "nodes": ["a"], "query": "x" } })),
+        ("bad-certname", json!({ "environment": "production", "scope": { "nodes": ["a", "b c"] } })),
+        ("enforced-nothing", json!({ "environment": "", "enforce_environment": true, "scope": { "nodes": ["a"] } })),
+        ("bad-tags", json!({ "environment": "production", "tags": "a b" })),
+    ];
+    for (case, body) in cases {
+        operator.post("/orchestrator/v1/command/deploy", body).await.record(DEPLOY, case);
+    }
+}
+
+#[actix_web::test]
+async fn tasks_are_accepted_and_refused() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let scope = json!({ "nodes": ["x.example.com"] });
+    let cases = [
+        ("accepted", json!({ "task": "greet", "params": null, "noop": null, "targets": null, "scope": scope })),
+        ("no-scope", json!({ "task": "greet" })),
+        ("bad-name", json!({ "task": "Greet", "scope": scope })),
+        ("unknown-task", json!({ "task": "dance", "scope": scope })),
+        ("unknown-environment", json!({ "task": "greet", "environment": "moon", "scope": scope })),
+        ("application-scope", json!({ "task": "greet", "scope": { "application": "Shop" } })),
+        ("targets", json!({ "task": "greet", "scope": scope, "targets": [{ "user": "root", "password": "hunter2" }] })),
+    ];
+    for (case, body) in cases {
+        let answer = operator.post("/orchestrator/v1/command/task", body).await;
+        assert!(!answer.text.contains("hunter2"));
+        answer.record(TASK, case);
+    }
+    operator.get("/orchestrator/v1/jobs/1").await.record("GET /orchestrator/v1/jobs/{id}", "created-by-task");
+}
+
+#[actix_web::test]
+async fn the_live_view_of_a_job_that_is_over_is_its_last() {
+    let world = World::seeded().await;
+    let viewer = world.viewer();
+    let live = "GET /bunraku/v1/jobs/{id}/live";
+    viewer.get("/bunraku/v1/jobs/2/live").await.record(live, "over");
+    viewer.get("/bunraku/v1/jobs/99/live").await.record(live, "unknown");
+}

@@ -1,0 +1,144 @@
+//! Events of a job, as a document and as a stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bunraku::api::accounts::Accounts;
+use bunraku_actors::model::{JobId, JobState, NodeIndex, StopMode};
+use bunraku_actors::ports::{JobStore, Write};
+use tokio::time::timeout;
+
+use super::client::Answer;
+use super::seed::{self, at};
+use super::world::World;
+
+const EVENTS: &str = "GET /orchestrator/v1/jobs/{id}/events";
+/// Far beyond what any step takes: a test that reaches it has hung.
+const HUNG: Duration = Duration::from_secs(60);
+
+#[actix_web::test]
+async fn documents_tell_where_to_go_on() {
+    let world = World::seeded().await;
+    let viewer = world.viewer();
+    let path = "/orchestrator/v1/jobs/1/events";
+    let all = viewer.get(path).await;
+    all.record(EVENTS, "deploy");
+    viewer.get("/orchestrator/v1/jobs/2/events").await.record(EVENTS, "task");
+    let next = all.json()["next-events"]["event"].as_str().unwrap().to_owned();
+    let rest = viewer.get(&format!("{path}?start={next}")).await.json();
+    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next-events"]["event"]), (0, &next.as_str().into()));
+    viewer.get(&format!("{path}?start=9000")).await.record(EVENTS, "beyond-the-end");
+    viewer.get(&format!("{path}?start=soon")).await.record(EVENTS, "bad-start");
+    viewer.get("/orchestrator/v1/jobs/99/events").await.record(EVENTS, "unknown");
+    let fifth = all.json()["items"][4]["id"].as_str().unwrap().to_owned();
+    let from_fifth = viewer.get(&format!("{path}?start={fifth}")).await.json();
+    assert_eq!(from_fifth["items"].as_array().unwrap()[..], all.json()["items"].as_array().unwrap()[4..]);
+}
+
+#[actix_web::test]
+async fn a_job_without_events_begins_at_one() {
+    let world = World::empty().await;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    world.viewer().get("/orchestrator/v1/jobs/1/events").await.record(EVENTS, "none-yet");
+}
+
+async fn stream(world: &World, path: &str, last_event_id: Option<&str>) -> Answer {
+    let mut request = world.viewer().request("GET", path).header("Accept", "text/event-stream");
+    if let Some(id) = last_event_id {
+        request = request.header("Last-Event-ID", id);
+    }
+    timeout(HUNG, Answer::of(request)).await.unwrap()
+}
+
+fn ids(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).collect()
+}
+
+#[actix_web::test]
+async fn streams_of_jobs_that_are_over_end() {
+    let world = World::seeded().await;
+    let whole = stream(&world, "/orchestrator/v1/jobs/2/events", None).await;
+    whole.record(EVENTS, "stream");
+    let numbers = ids(&whole.text);
+    let resumed = stream(&world, "/orchestrator/v1/jobs/2/events?start=1", Some(numbers[1])).await;
+    assert_eq!(ids(&resumed.text), numbers[2..], "Last-Event-ID wins over start");
+    let from = stream(&world, &format!("/orchestrator/v1/jobs/2/events?start={}", numbers[3]), None).await;
+    assert_eq!(ids(&from.text), numbers[3..]);
+    let nothing = stream(&world, "/orchestrator/v1/jobs/2/events", numbers.last().copied()).await;
+    assert_eq!((nothing.status, nothing.text.as_str()), (204, ""));
+    assert_eq!(stream(&world, "/orchestrator/v1/jobs/2/events", Some("x")).await.status, 400);
+}
+
+#[actix_web::test]
+async fn streams_follow_a_job_to_its_end() {
+    let world = World::empty().await;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    let job = seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let other = seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let request = world.viewer().request("GET", "/orchestrator/v1/jobs/1/events").header("Accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    let mut seen = String::new();
+    // Each step waits for the event of the one before: they come one by one, as they are committed.
+    for (write, kind) in [
+        (seed::started(&spec, job, 0, 1), "node_running"),
+        (Write::StopAccepted { job, mode: StopMode::Plain, at: at(2) }, "job_stopping"),
+        (ended(job), "node_finished"),
+        (Write::JobEnded { job, state: JobState::Stopped, at: at(3) }, "job_finished"),
+    ] {
+        world.store.append(vec![Write::StopAccepted { job: other, mode: StopMode::Plain, at: at(2) }]).await.unwrap();
+        world.store.append(vec![write]).await.unwrap();
+        while !seen.contains(kind) {
+            let chunk = timeout(HUNG, response.chunk()).await.unwrap().unwrap().expect("the stream goes on");
+            seen.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+    assert_eq!(timeout(HUNG, response.chunk()).await.unwrap().unwrap(), None, "the stream ends with the job");
+    assert_eq!(ids(&seen).len(), 4, "no event of another job, none twice: {seen}");
+}
+
+fn ended(job: JobId) -> Write {
+    let end = bunraku_actors::model::NodeEnd {
+        state: bunraku_actors::model::NodeState::Finished,
+        cause: None,
+        message: "done".into(),
+        result: serde_json::json!({}),
+        details: serde_json::json!({}),
+        transaction_uuid: None,
+        resource_events: Vec::new(),
+    };
+    Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end: Box::new(end), hold: None }
+}
+
+#[actix_web::test]
+async fn silent_streams_send_comments_and_end_with_their_token() {
+    let world = World::with(|options| {
+        options.sse_comment = Duration::from_millis(20);
+        options.sse_recheck = Duration::from_millis(50);
+    })
+    .await;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let holder = world.holder("second");
+    let request = holder.request("GET", "/orchestrator/v1/jobs/1/events").header("Accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    let comment = timeout(HUNG, response.chunk()).await.unwrap().unwrap().unwrap();
+    assert!(comment.starts_with(b":"), "{comment:?}");
+    let tokens = world.store.tokens().await.unwrap();
+    let second = tokens.iter().find(|token| token.login == "second").unwrap();
+    world.store.revoke_token(second.id, at(60)).await.unwrap();
+    let drained = async { while response.chunk().await.unwrap().is_some() {} };
+    timeout(HUNG, drained).await.expect("the stream ends once the token is revoked");
+}
+
+#[actix_web::test]
+async fn a_stop_of_the_server_ends_streams() {
+    let world = World::empty().await;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let request = world.viewer().request("GET", "/orchestrator/v1/jobs/1/events").header("Accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    let stopped = async { timeout(HUNG, world.server.stop(true)).await.unwrap() };
+    let drained = async { while let Ok(Some(_)) = timeout(HUNG, response.chunk()).await.unwrap() {} };
+    futures_util::future::join(stopped, drained).await;
+}

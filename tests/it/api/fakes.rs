@@ -1,0 +1,192 @@
+//! The ports that these tests play themselves: a clock that stands still, an inventory, a directory, all of them fixed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bunraku_actors::model::{CertName, EnvironmentName, TaskFile, TaskName, TransactionId};
+use bunraku_actors::ports::{
+    ApplicationType, Clock, Component, Connection, Directory, DirectoryError, Environment, EnvironmentSettings,
+    Instance, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
+};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::seed::at;
+
+/// The SHA-256 of `#!/bin/sh\necho hello\n`, the one file that the directory keeps.
+pub(crate) const KEPT: &str = "bfdeaeb08cffb6a36438bcd12dda25417e3cdd36f1e7e482a2849d539225288b";
+/// Its content.
+pub(crate) const CONTENT: &str = "#!/bin/sh\necho hello\n";
+
+pub(crate) fn node(name: &str) -> CertName {
+    CertName::parse(name).unwrap()
+}
+
+/// Always the same moment, one minute after the first job's creation.
+pub(crate) struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> DateTime<Utc> {
+        at(60)
+    }
+}
+
+/// Two connected nodes on which nothing ever happens.
+pub(crate) struct Fleet;
+
+impl Transport for Fleet {
+    fn expect(&self, _: &CertName, _: TransactionId, _: SignalOutlet) {}
+    fn forget(&self, _: TransactionId) {}
+    fn send(&self, _: RunRequest) {}
+    fn query_status(&self, _: &CertName, _: TransactionId) {}
+    fn cancel(&self, _: &CertName, _: TransactionId) {}
+
+    fn watch(&self, node: &CertName, _: u64, _: SignalOutlet) -> Option<Connection> {
+        self.connection(node)
+    }
+
+    fn unwatch(&self, _: &CertName, _: u64) {}
+
+    fn connection(&self, node: &CertName) -> Option<Connection> {
+        self.connections().into_iter().find(|connection| connection.node == *node)
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        let native = Connection {
+            node: node("a.example.com"),
+            generation: 1,
+            since: at(-5),
+            spool: Some("spool".into()),
+            agent: Some("bunraku 0.1.0".into()),
+            contended: false,
+        };
+        let foreign = Connection { node: node("b.example.com"), spool: None, agent: None, ..native.clone() };
+        vec![native, foreign]
+    }
+}
+
+/// One environment with an application, an empty one, and three tasks of which one is broken.
+pub(crate) struct Shelf {
+    pub(crate) kept: PathBuf,
+}
+
+impl Shelf {
+    fn environment(name: &str) -> Environment {
+        Environment {
+            name: EnvironmentName::parse(name).unwrap(),
+            settings: EnvironmentSettings {
+                modulepath: vec!["/etc/code/modules".into()],
+                manifest: "/etc/code/manifests".into(),
+                environment_timeout: 0,
+                config_version: String::new(),
+            },
+            applications: Vec::new(),
+            instances: Vec::new(),
+            nodes: Vec::new(),
+        }
+    }
+
+    fn production() -> Environment {
+        let component = |title: &str, on: &str, produces: &[&str], consumes: &[&str]| Component {
+            kind: format!("Shop::{title}"),
+            title: "eu".into(),
+            node: Some(node(on)),
+            produces: produces.iter().map(|name| (*name).to_owned()).collect(),
+            consumes: consumes.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let application = ApplicationType {
+            name: "Shop".into(),
+            file: "/etc/code/applications.yaml".into(),
+            line: 3,
+            parameters: [("size".to_owned(), json!("small")), ("domain".to_owned(), json!(null))].into_iter().collect(),
+        };
+        let instance = Instance {
+            kind: "Shop".into(),
+            title: "eu".into(),
+            components: vec![
+                component("Db", "a.example.com", &["Sql[shop-eu]"], &[]),
+                component("Web", "b.example.com", &[], &["Sql[shop-eu]"]),
+            ],
+        };
+        Environment { applications: vec![application], instances: vec![instance], ..Self::environment("production") }
+    }
+
+    /// Two components on two nodes that wait for each other.
+    fn knot() -> Environment {
+        let component = |title: &str, on: &str, produces: &str, consumes: &str| Component {
+            kind: "Knot::Part".into(),
+            title: title.into(),
+            node: Some(node(on)),
+            produces: vec![produces.into()],
+            consumes: vec![consumes.into()],
+        };
+        let components =
+            vec![component("x", "a.example.com", "R[x]", "R[y]"), component("y", "b.example.com", "R[y]", "R[x]")];
+        let instance = Instance { kind: "Knot".into(), title: "k".into(), components };
+        Environment { instances: vec![instance], ..Self::environment("knot") }
+    }
+}
+
+#[async_trait]
+impl Directory for Shelf {
+    async fn environments(&self) -> Result<Vec<Arc<Environment>>, DirectoryError> {
+        Ok([Self::environment("empty"), Self::knot(), Self::production()].map(Arc::new).to_vec())
+    }
+
+    async fn environment(&self, name: &EnvironmentName) -> Result<Option<Arc<Environment>>, DirectoryError> {
+        if name.as_str() == "unreachable" {
+            return Err(DirectoryError::Unavailable("environments cannot be read".into()));
+        }
+        Ok(self.environments().await?.into_iter().find(|environment| environment.name == *name))
+    }
+
+    async fn tasks(&self, environment: &EnvironmentName) -> Result<Vec<TaskSummary>, DirectoryError> {
+        let task = |name: &str, private: bool| TaskSummary {
+            name: TaskName::parse(name).unwrap(),
+            description: "says hello".into(),
+            private,
+        };
+        let known = environment.as_str() == "production";
+        Ok(if known { vec![task("greet", false), task("greet::quietly", true)] } else { Vec::new() })
+    }
+
+    async fn task(&self, environment: &EnvironmentName, name: &TaskName) -> Result<Option<TaskDetail>, DirectoryError> {
+        if name.as_str() == "broken" {
+            let reason = "its metadata is no JSON".to_owned();
+            return Err(DirectoryError::BrokenTask { task: name.to_string(), reason });
+        }
+        let known = environment.as_str() == "production" && name.as_str() == "greet";
+        Ok(known.then(|| TaskDetail {
+            name: name.clone(),
+            metadata: json!({ "description": "says hello", "parameters": { "to": { "type": "Optional[String]" } } }),
+            files: vec![kept_file()],
+        }))
+    }
+
+    async fn pin_task(
+        &self,
+        environment: &EnvironmentName,
+        name: &TaskName,
+    ) -> Result<Option<TaskDetail>, DirectoryError> {
+        self.task(environment, name).await
+    }
+
+    async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError> {
+        Ok((sha256 == KEPT).then(|| self.kept.clone()))
+    }
+
+    fn health(&self) -> Vec<SourceHealth> {
+        vec![SourceHealth { source: "files".into(), trouble: None }]
+    }
+}
+
+/// The file of the task `greet`.
+pub(crate) fn kept_file() -> TaskFile {
+    TaskFile {
+        filename: "init.sh".into(),
+        sha256: KEPT.into(),
+        size_bytes: CONTENT.len() as u64,
+        path: "/puppet/v3/file_content/tasks/greet/init.sh".into(),
+    }
+}

@@ -1,0 +1,7 @@
+//! The whole service with simulated agents over real sockets: stop under load, restarts, kill -9.
+
+#![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
+
+mod killed;
+mod restart;
+mod stop_under_load;
