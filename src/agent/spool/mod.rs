@@ -48,7 +48,16 @@ pub(super) struct Spool {
 /// Held while an agent uses the spool; two agents on one spool could start a run twice.
 #[derive(Debug)]
 pub(super) struct SpoolLock {
-    _file: fs::File,
+    file: fs::File,
+}
+
+impl Drop for SpoolLock {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started holds a copy of the descriptor for a moment.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "cannot unlock the spool");
+        }
+    }
 }
 
 /// Why the spool cannot be used.
@@ -76,7 +85,7 @@ impl Spool {
         let id = read_or_create_id(&absolute.join("id")).map_err(unusable)?;
         let spool = Self { root: absolute, id };
         spool.remove_unfinished().map_err(unusable)?;
-        Ok((spool, SpoolLock { _file: file }))
+        Ok((spool, SpoolLock { file }))
     }
 
     /// The random name of this spool: new when the spool is new.

@@ -7,7 +7,7 @@ use bunraku::wire::pcp::MessageType;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::lab::{Lab, until_exists};
+use super::lab::{Lab, until, until_exists};
 
 const MODULE: &str = "pxp-module-puppet";
 
@@ -89,9 +89,13 @@ async fn refused_flags_disabled_and_missing_puppet_are_normal_answers() {
     let silent = connection.run(Uuid::new_v4(), MODULE, &json!({"flags": []})).await;
     assert_eq!(silent["error_type"], "no_last_run_report", "exit code 0 proves nothing");
     fs::write(lab.path("var/state/agent_disabled.lock"), r#"{"disabled_message":"frozen"}"#).unwrap();
-    let disabled = connection.run(Uuid::new_v4(), MODULE, &json!({"flags": []})).await;
+    let id = Uuid::new_v4();
+    let disabled = connection.run(id, MODULE, &json!({"flags": []})).await;
     assert_eq!(disabled["error_type"], "agent_disabled");
     assert!(disabled["error"].as_str().unwrap().contains("frozen"));
+    // Killed before it knows that the answer went out, an agent lets the next one send it again.
+    let metadata = lab.config.spool_dir.join(id.to_string()).join("metadata");
+    until(|| fs::read_to_string(&metadata).is_ok_and(|text| text.contains("\"notified\": true"))).await;
     running.kill().await;
     lab.config.puppet.command = Some(lab.path("gone"));
     let (_running, mut connection) = lab.start().await;

@@ -81,9 +81,10 @@ async fn work_that_vanished_is_unknown_not_failed() {
     let id = Uuid::new_v4();
     connection.start(id, "task", &params).await;
     connection.expect(MessageType::ProvisionalResponse).await;
-    until_exists(&lab.path("started")).await;
-    running.kill().await;
     let directory = lab.config.spool_dir.join(id.to_string());
+    until_exists(&lab.path("started")).await;
+    until_exists(&directory.join("child")).await;
+    running.kill().await;
     for file in ["pid", "child"] {
         // As after a reboot: the processes of the record are of another boot.
         let text = fs::read_to_string(directory.join(file)).unwrap();
