@@ -118,7 +118,7 @@ async fn a_forced_stop_ends_a_run_half_way() {
     lab.reset();
     let node = lab.node(4);
     // Longer than the whole test may take: only the stop can end it in time.
-    lab.set_mode(node, "slow 3600");
+    lab.set_mode(node, "slow 900");
     let mut service = Service::start(&lab, &production(&lab));
     service.connect(&lab, &[node]).await;
     let api = service.api();
