@@ -25,13 +25,11 @@ pub struct ApiError {
     kind: &'static str,
     msg: String,
     details: Value,
-    /// What the `Allow` header of a 405 says.
-    allow: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, msg: impl Into<String>, details: Value) -> Self {
-        Self { status, kind, msg: msg.into(), details, allow: None }
+        Self { status, kind, msg: msg.into(), details }
     }
 
     /// 400 `validation-error` about one key of a body, a query or a path.
@@ -94,8 +92,7 @@ impl ApiError {
         let allow = allowed.join(", ");
         let msg = format!("{method} is not allowed here; allowed: {allow}");
         let kind = "puppetlabs.orchestrator/method-not-allowed";
-        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, msg, json!({ "allowed": allowed }));
-        Self { allow: Some(allow), ..error }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, msg, json!({ "allowed": allowed }))
     }
 
     /// 413 for a body beyond the limit.
@@ -131,6 +128,12 @@ impl ApiError {
     #[must_use]
     pub fn internal(msg: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "puppetlabs.orchestrator/unknown-error", msg, json!({}))
+    }
+
+    /// The methods that a 405 names.
+    fn allowed_methods(&self) -> String {
+        let methods = self.details["allowed"].as_array().map_or(&[][..], Vec::as_slice);
+        methods.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
     }
 
     fn with_details(mut self, details: Value) -> Self {
@@ -174,8 +177,8 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
-        if let Some(allow) = &self.allow {
-            response.insert_header((ALLOW, allow.as_str()));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.insert_header((ALLOW, self.allowed_methods()));
         }
         let body = json!({ "kind": self.kind, "msg": self.msg, "details": self.details });
         response.body(body.to_string())

@@ -19,7 +19,7 @@ use super::{Answer, ApiError};
 /// What is read from the disk at a time.
 const CHUNK: usize = 64 * 1024;
 /// The mounts under which task files are named.
-const MOUNTS: [&str; 3] = ["tasks", "modules", "plugins"];
+const MOUNTS: [&str; 4] = ["tasks", "modules", "plugins", "scripts"];
 
 /// Sends the file whose content has the hash of the query.
 pub(super) async fn content(

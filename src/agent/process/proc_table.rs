@@ -81,7 +81,7 @@ pub(super) fn descendants(root: ProcessId) -> Vec<ProcessId> {
 
 /// Whether a live process of that id is Puppet: the test that Puppet itself applies to its lock.
 pub(in crate::agent) fn is_puppet(pid: i32) -> bool {
-    if !read_entry(pid).is_some_and(|entry| !entry.zombie) {
+    if read_entry(pid).is_none_or(|entry| entry.zombie) {
         return false;
     }
     let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();

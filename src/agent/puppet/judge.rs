@@ -40,7 +40,7 @@ fn is_own(context: &Context, report: &Report) -> bool {
 }
 
 fn fault_of_report(context: &Context, report: &Report, exit_code: i64) -> Option<Fault> {
-    if !report.transaction_completed && report.status != "failed" || !report.transaction_completed && exit_code == 0 {
+    if !report.transaction_completed && (report.status != "failed" || exit_code == 0) {
         let error = "Puppet was ended before its transaction was complete";
         return Some(Fault::new(FaultKind::TransactionIncomplete, error));
     }

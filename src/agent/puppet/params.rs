@@ -88,8 +88,8 @@ pub(super) fn check_flags(params: &PuppetParams) -> Result<Vec<String>, String> 
 
 /// The environment that the flags ask for; the last one counts, as for Puppet.
 pub(super) fn environment(flags: &[String]) -> Option<&str> {
-    let pairs = flags.windows(2).filter(|pair| pair[0] == "--environment" && !pair[1].starts_with('-'));
-    pairs.last().map(|pair| pair[1].as_str())
+    let mut pairs = flags.windows(2).rev();
+    pairs.find(|pair| pair[0] == "--environment" && !pair[1].starts_with('-')).map(|pair| pair[1].as_str())
 }
 
 enum Flag {

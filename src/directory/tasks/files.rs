@@ -8,7 +8,7 @@ use super::TaskError;
 use super::metadata::Metadata;
 use super::module::{self, Module};
 
-/// Parts of a module that shared files may come from, with the mount of Puppet's file server that serves each.
+/// Parts of a module that shared files may come from, with the mount under which each is served.
 const MOUNTS: [(&str, &str); 4] =
     [("files", "modules"), ("lib", "plugins"), ("scripts", "scripts"), ("tasks", "tasks")];
 /// The most files of one task.
@@ -57,7 +57,7 @@ pub(super) fn executables(
 
 fn executable(module: &Module, entry: &str) -> Result<Wanted, TaskError> {
     let source = module.inside(Path::new("tasks").join(entry)).map_err(|problem| TaskError::file(entry, problem))?;
-    let uri_path = uri_path("tasks", Some(module.name()), entry);
+    let uri_path = uri_path("tasks", module.name(), entry);
     Ok(Wanted { filename: entry.to_owned(), uri_path, source })
 }
 
@@ -125,10 +125,11 @@ fn shared(module: &Module, name: &str, rest: &str) -> Result<Vec<Wanted>, TaskEr
 }
 
 fn shared_file(module: &Module, folder: &str, mount: &str, path: &str, source: PathBuf) -> Wanted {
-    // Puppet's plugins mount has the files of all modules in one tree.
-    let module_part = (mount != "plugins").then(|| module.name());
-    let uri_path = uri_path(mount, module_part, path);
-    Wanted { filename: format!("{}/{folder}/{path}", module.name()), uri_path, source }
+    Wanted {
+        filename: format!("{}/{folder}/{path}", module.name()),
+        uri_path: uri_path(mount, module.name(), path),
+        source,
+    }
 }
 
 /// Collects all files below a directory, hidden ones left out; links to directories are not followed, as in Puppet.
@@ -154,10 +155,12 @@ fn walk(top: &Path, relative: &Path, depth: usize, found: &mut Vec<String>) -> R
     Ok(())
 }
 
-/// The path of a file on Puppet's file server. Agents send it as it is, so what is special in a URL is encoded here.
-fn uri_path(mount: &str, module: Option<&str>, path: &str) -> String {
+/// The path under which the service has a file, named after the mounts of Puppet's file server; other than there, every
+/// mount has the module's name, so that files of different modules never share a path. Agents send it as it is, so what
+/// is special in a URL is encoded here.
+fn uri_path(mount: &str, module: &str, path: &str) -> String {
     let mut uri = format!("/puppet/v3/file_content/{mount}");
-    for part in module.into_iter().chain(path.split('/')) {
+    for part in std::iter::once(module).chain(path.split('/')) {
         uri.push('/');
         for byte in part.bytes() {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -136,7 +136,7 @@ fn implementations_come_first_then_shared_files() {
         pair("other/files/shipped.txt", "modules/other/shipped.txt"),
         pair("m/files/dir/a/deep", "modules/m/dir/a/deep"),
         pair("m/files/dir/b", "modules/m/dir/b"),
-        pair("m/lib/helper.sh", "plugins/helper.sh"),
+        pair("m/lib/helper.sh", "plugins/m/helper.sh"),
         pair("m/scripts/s p.sh", "scripts/m/s%20p.sh"),
     ];
     assert_eq!(modules.files("m::multi"), expected);

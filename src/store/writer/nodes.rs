@@ -29,6 +29,10 @@ impl Group<'_> {
             return Err(self.refusal(job, node, "start"));
         }
         let live = self.open_job(job)?;
+        // Started means: committed before the stop.
+        if live.stop.is_some() {
+            return Err(self.refusal(job, node, "start after the stop of its job"));
+        }
         live.shift(node, NodeState::Running);
         let name = live.spec.node(node).clone();
         let detail = json!({ "noop": live.spec.action.noop() });

@@ -6,6 +6,8 @@ use super::world::World;
 
 const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
 const TASK: &str = "POST /orchestrator/v1/command/task";
+/// Far beyond what any step takes: a test that reaches it has hung.
+const HUNG: std::time::Duration = std::time::Duration::from_secs(60);
 const STOP: &str = "POST /orchestrator/v1/command/stop";
 
 #[actix_web::test]
@@ -67,6 +69,12 @@ async fn tasks_are_accepted_and_refused() {
         assert!(!answer.text.contains("hunter2"));
         answer.record(TASK, case);
     }
+    let running = async {
+        while operator.get("/orchestrator/v1/jobs/1").await.json()["state"] != "running" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(HUNG, running).await.expect("the job gets going");
     operator.get("/orchestrator/v1/jobs/1").await.record("GET /orchestrator/v1/jobs/{id}", "created-by-task");
 }
 

@@ -1,5 +1,7 @@
 //! Integration tests of `store`: through its ports only, on real files.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
+
 mod builders;
 mod durable;
 mod fixtures;

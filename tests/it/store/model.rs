@@ -205,11 +205,12 @@ impl Model {
             unreachable!("the others are not about one node");
         };
         let job = self.open(*id)?;
+        let stopped = job.stop.is_some();
         let node = job.nodes.get_mut(index.at()).ok_or(Impossible)?;
         let waits = matches!(node.state, NodeState::New | NodeState::Ready);
         match write {
             Write::NodeStarted { attempt, at, deadline, message, .. } => {
-                if node.state != NodeState::Ready {
+                if node.state != NodeState::Ready || stopped {
                     return Err(Impossible);
                 }
                 (node.state, node.attempt, node.message) = (NodeState::Running, Some(*attempt), message.clone());

@@ -105,6 +105,8 @@ async fn nothing_changes_a_job_that_is_over_and_none_comes_back_from_stopping() 
     store.append(vec![stop.clone()]).await.unwrap();
     let running = Write::JobState { job, state: JobState::Running, at: at(2) };
     assert!(refusal(store.append(vec![running]).await).contains("job 1 is stopping"));
+    let start = started(&deploy_spec(1), job, 0, 2);
+    assert!(refusal(store.append(vec![start]).await).contains("cannot start after the stop of its job"));
     let end = Write::JobEnded { job, state: JobState::Stopped, at: at(3) };
     store.append(vec![skipped(job, [0], 2), end.clone()]).await.unwrap();
     for write in [stop, end, skipped(job, [0], 4), ended(job, 0, 4, NodeState::Finished)] {
