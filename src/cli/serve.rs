@@ -11,8 +11,8 @@ const EXAMPLES: &str = "\
 Example:
   bunraku serve --config /etc/bunraku/bunraku.yaml
 
-`bunraku init` makes the configuration. SIGTERM and Ctrl-C stop the service in order, SIGHUP makes it
-read certificates, revocation lists and the log level again.";
+`bunraku init` makes the configuration. SIGTERM and Ctrl-C stop the service in order; at SIGHUP it
+reads certificates, revocation lists and the log level again.";
 
 /// Run the service: the API on port 8143, the broker for the nodes on port 8142
 #[derive(Debug, clap::Args)]

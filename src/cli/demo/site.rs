@@ -147,7 +147,7 @@ fn write_node(
     puppet: &Puppet,
 ) -> anyhow::Result<PathBuf> {
     let node = dir.join("nodes").join(name.as_str());
-    for part in ["ssl", "confdir", "vardir", "desired", "root", "code/environments/production/manifests"] {
+    for part in ["ssl", "confdir", "vardir", "desired", "actual", "code/environments/production/manifests"] {
         files::create_dirs(&node.join(part))?;
     }
     let issued = authority.issue_node(name, Utc::now())?;
@@ -186,9 +186,9 @@ fn manifest_text(node: &Path) -> String {
     let puppet_quoted =
         |path: PathBuf| format!("'{}'", path.display().to_string().replace('\\', "\\\\").replace('\'', "\\'"));
     format!(
-        "# The node's directory `root` holds what its directory `desired` holds.\n\
+        "# The node's directory `actual` holds what its directory `desired` holds.\n\
          file {{ {}:\n  ensure  => directory,\n  recurse => true,\n  source  => {},\n}}\n",
-        puppet_quoted(node.join("root")),
+        puppet_quoted(node.join("actual")),
         puppet_quoted(node.join("desired")),
     )
 }

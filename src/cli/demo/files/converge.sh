@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands in for `puppet apply` on demo nodes of machines without Puppet. It takes the same arguments, makes the node's
-# directory `root` look like its directory `desired`, and writes the report that the agent asks for.
+# directory `actual` look like its directory `desired`, and writes the report that the agent asks for.
 set -eu
 
 environment=production
@@ -25,10 +25,10 @@ total=0
 differing=0
 statuses=$(mktemp)
 trap 'rm -f "$statuses"' EXIT
-mkdir -p "$node_dir/root"
+mkdir -p "$node_dir/actual"
 for desired in "$node_dir"/desired/*; do
   name=${desired##*/}
-  file=$node_dir/root/$name
+  file=$node_dir/actual/$name
   total=$((total + 1))
   cmp -s "$desired" "$file" && continue
   differing=$((differing + 1))
