@@ -15,7 +15,7 @@ demo:              ## everything on a throw-away directory, with five real agent
 check:             ## format, clippy with warnings denied, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --workspace --no-deps --document-private-items
 
 test:              ## all tests; on Debian as root installs what the real-component suites need
 	tests/run

@@ -1,6 +1,6 @@
 //! `bunraku serve`: starts the service, obeys signals, stops it in order.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use tokio::io::AsyncReadExt as _;
@@ -40,7 +40,7 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
     })
 }
 
-async fn reload(path: &PathBuf, logs: &LogControl, service: &mut Service) {
+async fn reload(path: &Path, logs: &LogControl, service: &mut Service) {
     match Config::load(path) {
         Ok(config) => {
             if let Err(error) = logs.set_level(&config.log.level) {

@@ -34,7 +34,7 @@ pub trait Controller: Send + Sync + 'static {
     /// A session of type `agent` was opened; it may have superseded an older one of the same node.
     fn connected(&self, peer: &Peer);
 
-    /// That session ended and no newer one had superseded it. [`Sessions::connection`] may know a newer one already.
+    /// That session ended and no newer one had superseded it. [`Sessions::with_connection`] may know a newer one already.
     fn disconnected(&self, peer: &Peer);
 
     /// An agent sent an answer: an allowed message type, a sender that matches the certificate.

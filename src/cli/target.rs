@@ -31,8 +31,13 @@ pub(crate) struct TargetArgs {
     /// The nodes of a node group
     #[arg(long, value_name = "ID", help_heading = "Target")]
     group: Option<String>,
-    /// The nodes of an application, or of one of its instances: Type or Type[title]
-    #[arg(long, value_name = "APP", help_heading = "Target")]
+    // Not a doc comment: rustdoc would take the brackets for a link.
+    #[arg(
+        long,
+        value_name = "APP",
+        help_heading = "Target",
+        help = "The nodes of an application, or of one of its instances: Type or Type[title]"
+    )]
     application: Option<String>,
     /// Every node: of the environment for Puppet runs, every connected one for tasks
     #[arg(long, help_heading = "Target")]

@@ -37,10 +37,9 @@ pub mod size {
     ///
     /// # Errors
     /// The serializer's.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
-            if *value >= unit && *value % unit == 0 {
+            if *value >= unit && value.is_multiple_of(unit) {
                 return serializer.collect_str(&format_args!("{} {name}", value / unit));
             }
         }

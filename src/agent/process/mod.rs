@@ -1,6 +1,6 @@
 //! Work as processes: started outside the agent's session, found again after its restart, ended on demand.
 //!
-//! The agent starts a wrapper ([`exec_run`]); the wrapper starts the work. All they share is the run's directory.
+//! The agent starts a wrapper (`exec_run`); the wrapper starts the work. All they share is the run's directory.
 
 mod exec_run;
 mod kill;

@@ -38,14 +38,15 @@ fn a_value_that_cannot_be_handed_over_is_refused_without_being_told() {
 
 #[test]
 fn wrong_parameters_are_named() {
-    let check = |change: fn(&mut Value)| {
+    type Change = fn(&mut Value);
+    let check = |change: Change| {
         let file = json!({"filename": "a.sh", "sha256": "0".repeat(64), "uri": {"path": "/a", "params": {}}});
         let mut all = json!({"task": "demo", "input": {}, "files": [file], "size": 1});
         change(&mut all);
         TaskParams::read(all.as_object().unwrap()).map(|_| ()).err()
     };
     assert_eq!(check(|_| ()), None);
-    let wrong: [(fn(&mut Value), &str); 7] = [
+    let wrong: [(Change, &str); 7] = [
         (|all| all["files"] = json!([]), "at least one"),
         (|all| all["files"][0]["filename"] = json!("../../etc/passwd"), "../../etc/passwd"),
         (|all| all["files"][0]["filename"] = json!("/etc/passwd"), "/etc/passwd"),
