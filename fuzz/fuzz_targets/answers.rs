@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use bunraku_actors::model::JobKind;
 use bunraku::transport::{parse_results, parse_status};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -10,6 +11,8 @@ const LIMIT: usize = 64;
 
 fuzz_target!(|text: &str| {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
-    let _ = parse_status(&value, None, true, LIMIT);
-    let _ = parse_results(value, None, LIMIT);
+    for kind in [JobKind::Deploy, JobKind::Task] {
+        let _ = parse_status(&value, kind, true, LIMIT);
+        let _ = parse_results(value.clone(), kind, LIMIT);
+    }
 });

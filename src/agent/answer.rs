@@ -7,10 +7,9 @@ use super::files::off_thread;
 use super::spool::{Metadata, Outcome};
 use super::state::Agent;
 use crate::wire::pcp::{Message, MessageType, Uri};
-use crate::wire::pxp::{CATALOG_READY_KEY, ProvisionalResponse, Response, RpcError, Status, StatusResults};
-
-/// Stands in results of a run that was canceled.
-pub(super) const CANCELED_KEY: &str = "canceled";
+use crate::wire::pxp::{
+    CANCELED_KEY, CATALOG_READY_KEY, ProvisionalResponse, Response, RpcError, Status, StatusResults,
+};
 
 /// A provisional response.
 pub(super) fn provisional(agent: &Agent, to: &Uri, transaction: &str) -> Message {
@@ -110,7 +109,7 @@ pub(super) fn status_of(transaction: &str, metadata: &Metadata, outcome: Outcome
         }
         Outcome::Results { results, exitcode } => {
             let canceled = results.get(CANCELED_KEY) == Some(&Value::Bool(true));
-            let raw = metadata.module != super::TASK_MODULE || canceled;
+            let raw = metadata.module != super::TASK_MODULE;
             let text = |key: &str| results.get(key).and_then(Value::as_str).map(str::to_owned);
             StatusResults {
                 transaction_id: transaction.to_owned(),
@@ -118,6 +117,7 @@ pub(super) fn status_of(transaction: &str, metadata: &Metadata, outcome: Outcome
                 exitcode: Some(exitcode),
                 stdout: if raw { Some(results.to_string()) } else { text("stdout") },
                 stderr: if raw { None } else { text("stderr") },
+                canceled,
             }
         }
     }
@@ -132,6 +132,7 @@ pub(super) fn status_error(transaction: &str, status: Status, exitcode: Option<i
         exitcode,
         stdout: Some(error.to_string()),
         stderr: None,
+        canceled: false,
     }
 }
 
@@ -143,5 +144,6 @@ pub(super) fn status_running(transaction: &str) -> StatusResults {
         exitcode: None,
         stdout: None,
         stderr: None,
+        canceled: false,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::answer::{self, CANCELED_KEY};
+use super::answer;
 use super::files::off_thread;
 use super::process::{Ended, Process, RunFile};
 use super::puppet::{self, PuppetParams};
@@ -18,6 +18,7 @@ use super::state::Agent;
 use super::task::{self, TaskParams};
 use super::{PUPPET_MODULE, TASK_MODULE};
 use crate::wire::pcp::Uri;
+use crate::wire::pxp::{CANCELED_KEY, LOST_PROCESS};
 
 /// Who asks for a run.
 #[derive(Debug)]
@@ -172,9 +173,7 @@ fn adopt(agent: &Arc<Agent>, metadata: Metadata) {
 pub(super) fn without_exit_code(ended: Ended) -> Outcome {
     match ended {
         Ended::NotStarted => Outcome::error("the agent was restarted before the run was started"),
-        Ended::Lost | Ended::Exit(_) => {
-            Outcome::Undetermined { message: "task process is not running, but no output is available".to_owned() }
-        }
+        Ended::Lost | Ended::Exit(_) => Outcome::Undetermined { message: LOST_PROCESS.to_owned() },
     }
 }
 

@@ -139,7 +139,7 @@ async fn build(request: &InitRequest, dir: &Path, now: DateTime<Utc>) -> Result<
     files::create_dirs(&staging.path().join("environments"))?;
     files::create_public(&staging.path().join("environments/production.yaml"), ENVIRONMENT)?;
     files::create_private_dir(&staging.path().join("data"))?;
-    create_admin(staging.path(), now).await?;
+    create_admin(staging.path(), &names, now).await?;
     for part in PARTS {
         let from = staging.path().join(part);
         if from.exists() {
@@ -234,9 +234,10 @@ fn write_config(dir: &Path, names: &[String], settings: &[(&'static str, String)
 }
 
 /// Makes the database with one token in it, which never expires: whoever can read the file is the admin.
-async fn create_admin(dir: &Path, now: DateTime<Utc>) -> Result<(), InitError> {
-    let store = Store::open(dir.join("data/bunraku.db"), store::Options::default())
-        .map_err(|error| InitError::Database(error.to_string()))?;
+async fn create_admin(dir: &Path, names: &[String], now: DateTime<Utc>) -> Result<(), InitError> {
+    let options = store::Options { sender_uri: super::first_uri(names), ..store::Options::default() };
+    let store =
+        Store::open(dir.join("data/bunraku.db"), options).map_err(|error| InitError::Database(error.to_string()))?;
     let text = Zeroizing::new(new_token_text());
     let token = NewToken {
         login: "admin".to_owned(),

@@ -9,6 +9,7 @@ use bunraku_actors::ports::Clock;
 use chrono::{DateTime, Utc};
 
 pub use serve::serve;
+use service::first_uri;
 pub use service::{Service, StartError};
 
 /// The machine's clock.

@@ -44,6 +44,8 @@ pub enum StartError {
     Broker(#[from] broker::BrokerError),
     #[error("broker.controllers: {0}")]
     Controller(#[from] bunraku_actors::model::InvalidName),
+    #[error("the database holds no usable sender: {0}")]
+    Sender(#[from] crate::wire::pcp::InvalidUri),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
 }
@@ -74,10 +76,13 @@ impl Service {
         let broker_listen = listen_address("broker.listen", &config.broker.listen)?;
         let tls_paths = config.tls_paths();
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
-        let store = Store::open(data.join("bunraku.db"), store::Options::default())?;
+        let store = Store::open(
+            data.join("bunraku.db"),
+            store::Options { sender_uri: first_uri(&config.server.names), ..store::Options::default() },
+        )?;
         let directory = FileDirectory::start(directory_options(config)).await?;
 
-        let own_uri = own_uri(config);
+        let own_uri = Uri::parse(store.sender_uri())?;
         let sessions = Sessions::new();
         let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
         let broker_runtime = tokio::runtime::Builder::new_multi_thread()
@@ -101,7 +106,8 @@ impl Service {
         let limits = config.limits.for_engine(config.broker.settle_time);
         let orchestrator = Engine::start(ports, limits, spawn_job);
 
-        let state = api_state(config, &orchestrator, &store, api_address, metrics);
+        let mut state = api_state(config, &orchestrator, &store, api_address, metrics);
+        state.broker_probe = Arc::new(broker.probe());
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
         let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
         observe::publish_expiries(&tls_paths);
@@ -201,8 +207,9 @@ fn bind(key: &'static str, value: &str) -> Result<(TcpListener, SocketAddr), Sta
     Ok((listener, bound))
 }
 
-fn own_uri(config: &Config) -> Uri {
-    Uri::of(config.server.names.first().map_or("localhost", String::as_str), OWN_TYPE)
+/// The sender URI of a new installation, after the first of its names.
+pub(super) fn first_uri(names: &[String]) -> String {
+    Uri::of(names.first().map_or("localhost", String::as_str), OWN_TYPE).into()
 }
 
 fn directory_options(config: &Config) -> directory::Options {

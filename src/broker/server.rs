@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::listener::Listener;
@@ -39,6 +40,7 @@ pub struct Broker {
     router: Arc<Router>,
     stop: watch::Sender<bool>,
     ended: mpsc::Receiver<()>,
+    listening: AbortHandle,
 }
 
 impl Broker {
@@ -66,15 +68,21 @@ impl Broker {
         let (alive, ended) = mpsc::channel(1);
         let listener =
             Listener { socket, tls: Arc::clone(&tls), router: Arc::clone(&router), alive, stop: stopped.clone() };
-        tokio::spawn(listener.run());
+        let listening = tokio::spawn(listener.run()).abort_handle();
         tokio::spawn(publish_inventory(Arc::clone(&router), stopped));
-        Ok(Self { address, paths, verifier, tls, router, stop, ended })
+        Ok(Self { address, paths, verifier, tls, router, stop, ended, listening })
     }
 
     /// The address that was bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells what is wrong with the listener, for people; `None` when all is well.
+    pub fn probe(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+        let (listening, address) = (self.listening.clone(), self.address);
+        move || listening.is_finished().then(|| format!("nothing listens on {address} for agents any more"))
     }
 
     /// Reads certificate, CA bundle and CRLs again, then ends the sessions whose certificate is refused now, one after

@@ -46,11 +46,13 @@ pub struct Options {
     pub readers: usize,
     /// How long a write waits for a lock of another process before the store counts as in trouble.
     pub busy_timeout: Duration,
+    /// The sender of our requests to agents, taken when the database is new; afterwards the first one stays.
+    pub sender_uri: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5) }
+        Self { readers: 4, busy_timeout: Duration::from_secs(5), sender_uri: "pcp://localhost/orchestrator".to_owned() }
     }
 }
 
@@ -66,6 +68,7 @@ struct Inner {
     shared: Arc<Shared>,
     readers: Readers,
     reader_count: usize,
+    sender_uri: String,
     outstanding: watch::Receiver<Outstanding>,
     touched: Mutex<HashMap<Uuid, DateTime<Utc>>>,
 }
@@ -78,6 +81,8 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let connection = schema::open_writer(path, options.busy_timeout)?;
+        let sender_uri = schema::fix_setting(&connection, "sender_uri", &options.sender_uri)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), doing: "read", source })?;
         let readers = Readers::open(path, options.readers, options.busy_timeout)?;
         let shared = Arc::new(Shared::new());
         let (writer, outstanding) = Writer::new(connection, Arc::clone(&shared)).map_err(|fault| match fault {
@@ -94,9 +99,17 @@ impl Store {
             shared,
             readers,
             reader_count: options.readers,
+            sender_uri,
             outstanding,
             touched: Mutex::default(),
         })))
+    }
+
+    /// The sender of our requests to agents, fixed when the database was made: answers of runs that were started long
+    /// ago still find us.
+    #[must_use]
+    pub fn sender_uri(&self) -> &str {
+        &self.0.sender_uri
     }
 
     /// Commits what was handed in before, then closes the file. Everything handed in later fails. Idempotent.

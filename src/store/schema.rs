@@ -14,7 +14,7 @@ use super::fault::OpenError;
 const APPLICATION_ID: i64 = 0x6275_6e72;
 
 /// One script per schema number, from 1 on; a published one is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql"), include_str!("migrations/002_settings.sql")];
 
 /// The write-ahead log is cut back to this after a burst.
 const LOG_BYTES: i64 = 64 * 1024 * 1024;
@@ -42,6 +42,15 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(())).map_err(at("set up"))?;
     migrate(&mut connection, found).map_err(at("migrate"))?;
     Ok(connection)
+}
+
+/// The value of a setting that is fixed once: `first` if it was not set before.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn fix_setting(connection: &Connection, name: &str, first: &str) -> rusqlite::Result<String> {
+    connection.execute("INSERT OR IGNORE INTO settings (name, value) VALUES (?1, ?2)", (name, first))?;
+    connection.query_row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
 }
 
 /// Opens a connection that can only read.

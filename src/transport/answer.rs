@@ -28,6 +28,8 @@ struct PuppetResults {
     hash: Option<String>,
     #[serde(default)]
     resource_events: Vec<Value>,
+    #[serde(default)]
+    resource_events_cut: u64,
 }
 
 impl From<PuppetResults> for PuppetOutcome {
@@ -49,18 +51,18 @@ impl From<PuppetResults> for PuppetOutcome {
             error_type: results.error_type,
             error: results.error,
             resource_events: results.resource_events,
+            resource_events_cut: results.resource_events_cut,
         }
     }
 }
 
-/// The outcome that the results of a final answer tell. `kind` decides how they are read; where it is not known, as
-/// after a restart, their shape does.
+/// The outcome that the results of a final answer tell. `kind` decides how they are read.
 #[must_use]
-pub fn parse_results(results: Value, kind: Option<JobKind>, output_limit: usize) -> RunOutcome {
+pub fn parse_results(results: Value, kind: JobKind, output_limit: usize) -> RunOutcome {
     if is_canceled(&results) {
         return RunOutcome::Canceled { results };
     }
-    let parsed = match kind.unwrap_or_else(|| guess(&results)) {
+    let parsed = match kind {
         JobKind::Deploy => {
             PuppetResults::deserialize(results).map(|puppet| RunOutcome::Puppet(Box::new(puppet.into())))
         }
@@ -71,7 +73,7 @@ pub fn parse_results(results: Value, kind: Option<JobKind>, output_limit: usize)
 
 /// What an answer to a status query tells. `may_cancel`: the agent is ours, so a run can have been canceled.
 #[must_use]
-pub fn parse_status(results: &Value, kind: Option<JobKind>, may_cancel: bool, output_limit: usize) -> StatusAnswer {
+pub fn parse_status(results: &Value, kind: JobKind, may_cancel: bool, output_limit: usize) -> StatusAnswer {
     let results = match StatusResults::deserialize(results) {
         Ok(results) => results,
         Err(error) => return StatusAnswer::Unknown(invalid_text(&error)),
@@ -94,21 +96,19 @@ pub fn parse_status(results: &Value, kind: Option<JobKind>, may_cancel: bool, ou
 fn finished(
     results: StatusResults,
     stdout: Option<Value>,
-    kind: Option<JobKind>,
+    kind: JobKind,
     may_cancel: bool,
     output_limit: usize,
 ) -> RunOutcome {
-    let structured = stdout.filter(Value::is_object);
-    match structured {
-        Some(results) if may_cancel && is_canceled(&results) => return RunOutcome::Canceled { results },
-        Some(results) if kind.unwrap_or_else(|| guess(&results)) == JobKind::Deploy => {
-            return parse_results(results, Some(JobKind::Deploy), output_limit);
-        }
-        None if kind == Some(JobKind::Deploy) => {
+    if may_cancel && results.canceled {
+        return RunOutcome::Canceled { results: stdout.unwrap_or_default() };
+    }
+    if kind == JobKind::Deploy {
+        let Some(results) = stdout.filter(Value::is_object) else {
             let description = "the agent's answer is not valid: the Puppet run's results are no JSON object".to_owned();
             return RunOutcome::Refused { description };
-        }
-        _ => {}
+        };
+        return parse_results(results, kind, output_limit);
     }
     match results.exitcode {
         Some(exitcode) => {
@@ -118,12 +118,6 @@ fn finished(
             description: "the agent's answer is not valid: a finished run without an exit code".to_owned(),
         },
     }
-}
-
-/// Puppet's results have keys that no process result has.
-fn guess(results: &Value) -> JobKind {
-    let puppet = ["transaction_uuid", "metrics", "status"].iter().all(|key| results.get(key).is_some());
-    if puppet { JobKind::Deploy } else { JobKind::Task }
 }
 
 fn is_canceled(results: &Value) -> bool {

@@ -15,7 +15,7 @@ use super::routes::{Ask, Match, Query, Routes};
 use super::watches::Watches;
 use crate::broker::{Controller, Peer, Sessions};
 use crate::wire::pcp::{Message, MessageType, Uri};
-use crate::wire::pxp::{CATALOG_READY_KEY, CancelResults, Response, RpcError};
+use crate::wire::pxp::{CATALOG_READY_KEY, CancelResults, LOST_PROCESS, Response, RpcError};
 
 /// Options of the transport.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ impl PxpTransport {
     }
 
     /// What an answer tells of a run; `None` when such an answer never belongs to one.
-    fn run_signal(&self, message: &Message, kind: Option<JobKind>) -> Option<RunSignal> {
+    fn run_signal(&self, message: &Message, kind: JobKind) -> Option<RunSignal> {
         let signal = match message.message_type {
             MessageType::ProvisionalResponse => message.data_as::<Map<String, Value>>().map(|data| {
                 let ready = data.get(CATALOG_READY_KEY) == Some(&Value::Bool(true));
@@ -125,15 +125,13 @@ impl PxpTransport {
             MessageType::NonBlockingResponse => message
                 .data_as::<Response>()
                 .map(|response| RunSignal::Ended(parse_results(response.results, kind, self.output_limit))),
-            MessageType::RpcErrorMessage => message
-                .data_as::<RpcError>()
-                .map(|error| RunSignal::Ended(RunOutcome::Refused { description: error.description })),
+            MessageType::RpcErrorMessage => message.data_as::<RpcError>().map(|error| refused(error.description)),
             _ => return None,
         };
         Some(signal.unwrap_or_else(|error| RunSignal::Ended(invalid(&error))))
     }
 
-    fn query_answer(&self, peer: &Peer, message: &Message, query: Query, kind: Option<JobKind>) -> bool {
+    fn query_answer(&self, peer: &Peer, message: &Message, query: Query, kind: JobKind) -> bool {
         let results = match message.message_type {
             MessageType::BlockingResponse => message.data_as::<Response>().map(|response| response.results),
             MessageType::RpcErrorMessage => match message.data_as::<RpcError>() {
@@ -189,6 +187,15 @@ impl PxpTransport {
     }
 }
 
+/// What an agent's error about a run means: a refusal, or that it lost the run and cannot tell how it ended.
+fn refused(description: String) -> RunSignal {
+    if description.contains(LOST_PROCESS) {
+        RunSignal::Status(StatusAnswer::Unknown(description))
+    } else {
+        RunSignal::Ended(RunOutcome::Refused { description })
+    }
+}
+
 fn connection(peer: &Peer, contended: bool) -> Connection {
     Connection {
         node: peer.node.clone(),
@@ -201,8 +208,8 @@ fn connection(peer: &Peer, contended: bool) -> Connection {
 }
 
 impl Transport for PxpTransport {
-    fn expect(&self, node: &CertName, transaction: TransactionId, outlet: SignalOutlet) {
-        self.routes.lock().expect(node, transaction, outlet);
+    fn expect(&self, node: &CertName, transaction: TransactionId, kind: JobKind, outlet: SignalOutlet) {
+        self.routes.lock().expect(node, transaction, kind, outlet);
     }
 
     fn forget(&self, transaction: TransactionId) {
@@ -211,7 +218,7 @@ impl Transport for PxpTransport {
 
     fn send(&self, run: RunRequest) {
         let (request, frame) = self.encoder.run(&run);
-        self.routes.lock().sending(run.transaction, run.action.kind(), request);
+        self.routes.lock().sending(run.transaction, request);
         if let Err(error) = self.sessions.send(&run.node, frame) {
             tracing::debug!(node = %run.node, transaction = %run.transaction, %error, "a run was not sent");
             self.signal(run.transaction, RunSignal::Unsent);

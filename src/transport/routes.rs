@@ -28,8 +28,7 @@ pub(super) struct Query {
 pub(super) struct Route {
     pub(super) node: CertName,
     outlet: SignalOutlet,
-    /// Known once the run was sent from here.
-    pub(super) kind: Option<JobKind>,
+    pub(super) kind: JobKind,
     /// The message id of the last request.
     request: Option<Uuid>,
     queries: VecDeque<Uuid>,
@@ -39,8 +38,8 @@ pub(super) struct Route {
 /// What an agent's answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Match {
-    Run { transaction: TransactionId, kind: Option<JobKind>, ended: bool },
-    Query { query: Query, kind: Option<JobKind> },
+    Run { transaction: TransactionId, kind: JobKind, ended: bool },
+    Query { query: Query, kind: JobKind },
 }
 
 /// All waited-for transactions.
@@ -55,7 +54,7 @@ pub(super) struct Routes {
 
 impl Routes {
     /// Waits for a transaction, instead of whoever did so before.
-    pub(super) fn expect(&mut self, node: &CertName, transaction: TransactionId, outlet: SignalOutlet) {
+    pub(super) fn expect(&mut self, node: &CertName, transaction: TransactionId, kind: JobKind, outlet: SignalOutlet) {
         match self.routes.get_mut(&transaction) {
             Some(route) if route.node == *node => {
                 route.outlet = outlet;
@@ -65,7 +64,7 @@ impl Routes {
                 self.forget(transaction);
                 let node = node.clone();
                 let queries = VecDeque::new();
-                let route = Route { node, outlet, kind: None, request: None, queries, ended: false };
+                let route = Route { node, outlet, kind, request: None, queries, ended: false };
                 self.routes.insert(transaction, route);
             }
         }
@@ -83,9 +82,8 @@ impl Routes {
     }
 
     /// Records that the run is being sent under this message id.
-    pub(super) fn sending(&mut self, transaction: TransactionId, kind: JobKind, request: Uuid) {
+    pub(super) fn sending(&mut self, transaction: TransactionId, request: Uuid) {
         let Some(route) = self.routes.get_mut(&transaction) else { return };
-        route.kind = Some(kind);
         if let Some(old) = route.request.replace(request) {
             self.requests.remove(&old);
         }
@@ -169,16 +167,16 @@ mod tests {
         let (inbox, mut routes) = (Inbox::default(), Routes::default());
         let (a, b) = (CertName::parse("a").unwrap(), CertName::parse("b").unwrap());
         let (one, request) = (TransactionId(Uuid::from_u128(1)), Uuid::from_u128(9));
-        routes.expect(&a, one, SignalOutlet::new(inbox.outlet(), 7));
-        routes.sending(one, JobKind::Task, request);
-        let run = Match::Run { transaction: one, kind: Some(JobKind::Task), ended: false };
+        routes.expect(&a, one, JobKind::Task, SignalOutlet::new(inbox.outlet(), 7));
+        routes.sending(one, request);
+        let run = Match::Run { transaction: one, kind: JobKind::Task, ended: false };
         assert_eq!(routes.by_transaction(&a, one.0), Some(run));
         assert_eq!(routes.by_message(&a, request), Some(run));
         assert_eq!(routes.by_transaction(&b, one.0), None, "another node's answer is none");
         assert_eq!(routes.query(&b, one, Ask::Status), None);
         assert!(routes.signal(one, ended()) && !routes.signal(one, ended()), "an end is handed over once");
         assert_eq!(inbox.take().await, [(7, ended())]);
-        routes.expect(&a, one, SignalOutlet::new(inbox.outlet(), 8));
+        routes.expect(&a, one, JobKind::Task, SignalOutlet::new(inbox.outlet(), 8));
         assert!(routes.signal(one, RunSignal::Accepted), "whoever waits anew hears all again");
         routes.forget(one);
         assert!(!routes.signal(one, RunSignal::Accepted));
@@ -189,11 +187,11 @@ mod tests {
     fn queries_are_bounded_answered_once_and_forgotten() {
         let (inbox, mut routes) = (Inbox::default(), Routes::default());
         let (a, one) = (CertName::parse("a").unwrap(), TransactionId(Uuid::from_u128(1)));
-        routes.expect(&a, one, SignalOutlet::new(inbox.outlet(), 7));
+        routes.expect(&a, one, JobKind::Task, SignalOutlet::new(inbox.outlet(), 7));
         let ids: Vec<Uuid> = (0..=OPEN_QUERIES).map(|_| routes.query(&a, one, Ask::Status).unwrap()).collect();
         assert_eq!(routes.by_transaction(&a, ids[0]), None, "the oldest made room");
         let query = Query { ask: Ask::Status, about: one };
-        assert_eq!(routes.by_transaction(&a, ids[1]), Some(Match::Query { query, kind: None }));
+        assert_eq!(routes.by_transaction(&a, ids[1]), Some(Match::Query { query, kind: JobKind::Task }));
         routes.answered(ids[1]);
         assert_eq!(routes.by_transaction(&a, ids[1]), None);
         routes.forget(one);

@@ -71,6 +71,9 @@ pub struct StatusResults {
     pub stdout: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
+    /// Set by our own agent: the run was ended by a cancel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canceled: bool,
 }
 
 /// Results of `task run`, `command run`, `script run`.
@@ -122,6 +125,8 @@ pub const STATUS_ACTION: &str = "query";
 pub const EXECUTION_ERROR_KIND: &str = "puppetlabs.pxp-agent/execution-error";
 /// The text that tells that a request never arrived (§10.5).
 pub const NO_RESULTS_DIRECTORY: &str = "found no results directory";
+/// What an agent says of a run whose process is gone without an exit code (§10.5).
+pub const LOST_PROCESS: &str = "task process is not running, but no output is available";
 /// The module of our own extensions.
 pub const BUNRAKU_MODULE: &str = "bunraku";
 /// `bunraku cancel`: blocking request, params `{"transaction_id": T}`, results `{"transaction_id": T, "canceled": bool}`;
@@ -130,8 +135,8 @@ pub const CANCEL_ACTION: &str = "cancel";
 /// `bunraku catalog_ready`: sent by the agent as an `rpc_provisional_response` whose data carries
 /// `"catalog_ready": true` beside the transaction id.
 pub const CATALOG_READY_KEY: &str = "catalog_ready";
-/// Set to `true` in the results of a run that our agent ended because of a cancel. In the answer to a status query these
-/// results stand, as JSON text, in `stdout`, for tasks too.
+/// Set to `true` in the results of a run that our agent ended because of a cancel, and beside `status` in the answer to a
+/// status query.
 pub const CANCELED_KEY: &str = "canceled";
 /// Header of our agent's upgrade request that names its spool.
 pub const SPOOL_HEADER: &str = "x-bunraku-spool";

@@ -104,6 +104,9 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
     summary.insert("status".into(), outcome.status.into());
     summary.insert("noop".into(), json!({ "noop": options.noop, "no_noop": options.no_noop }));
     summary.insert("transaction_uuid".into(), outcome.transaction_uuid.clone().into());
+    if outcome.resource_events_cut > 0 {
+        summary.insert("resource_events_cut".into(), outcome.resource_events_cut.into());
+    }
     NodeEnd {
         state,
         cause,

@@ -45,6 +45,8 @@ pub struct PuppetOutcome {
     pub error: Option<String>,
     /// Changed and failed resource events in PuppetDB's shape; only our own agent sends them.
     pub resource_events: Vec<Value>,
+    /// How many more the agent left out.
+    pub resource_events_cut: u64,
 }
 
 /// Results of `task run`.

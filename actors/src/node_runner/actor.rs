@@ -146,7 +146,8 @@ impl Actor for NodeRunner {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(inputs) = self.inputs.take() else { return };
         ctx.add_stream(inputs.into_batches());
-        self.transport.expect(&self.request.node, self.request.transaction, self.signals.clone());
+        let kind = self.request.action.kind();
+        self.transport.expect(&self.request.node, self.request.transaction, kind, self.signals.clone());
         let effects = std::mem::take(&mut self.begin);
         self.perform(effects, ctx);
         self.arm(ctx);

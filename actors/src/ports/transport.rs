@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::inbox::Outlet;
-use crate::model::{Action, CertName, JobId, RunOutcome, TransactionId};
+use crate::model::{Action, CertName, JobId, JobKind, RunOutcome, TransactionId};
 
 /// Where signals of one run, or of one watched node, go: the reader's inbox and the reader's own key for it.
 #[derive(Debug, Clone)]
@@ -93,8 +93,9 @@ pub enum RunSignal {
 
 /// Reaches nodes. All calls return at once.
 pub trait Transport: Send + Sync + 'static {
-    /// Starts to route answers for this transaction of this node to `outlet`; replaces an earlier route.
-    fn expect(&self, node: &CertName, transaction: TransactionId, outlet: SignalOutlet);
+    /// Starts to route answers for this transaction of this node to `outlet`; replaces an earlier route. `kind` decides
+    /// how results are read: their shape is the agent's, or a task's, to choose.
+    fn expect(&self, node: &CertName, transaction: TransactionId, kind: JobKind, outlet: SignalOutlet);
 
     /// Stops routing; later answers are counted, logged once and dropped.
     fn forget(&self, transaction: TransactionId);

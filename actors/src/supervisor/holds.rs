@@ -72,7 +72,7 @@ impl Supervisor {
         // One watch per hold: two holds of different kinds may be on one node.
         let watcher = next_watcher();
         transport.watch(&held.node, watcher, outlet.clone());
-        transport.expect(&held.node, held.transaction, outlet);
+        transport.expect(&held.node, held.transaction, held.kind, outlet);
         let left = (held.until - self.ports.clock.now()).to_std().unwrap_or(Duration::ZERO);
         let runs_out = ctx.run_later(left, move |supervisor, ctx| {
             if let Some(hold) = supervisor.holds.open.get(&number) {

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::model::{CertName, JobId, RunOutcome, TransactionId};
+use crate::model::{CertName, JobId, JobKind, RunOutcome, TransactionId};
 use crate::ports::{Clock, Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
 
 use super::FixedClock;
@@ -288,7 +288,7 @@ impl World {
 }
 
 impl Transport for ScriptedTransport {
-    fn expect(&self, _node: &CertName, transaction: TransactionId, outlet: SignalOutlet) {
+    fn expect(&self, _node: &CertName, transaction: TransactionId, _kind: JobKind, outlet: SignalOutlet) {
         self.0.world.lock().routes.insert(transaction, outlet);
     }
 

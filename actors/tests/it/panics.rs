@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bunraku_actors::handle::Limits;
-use bunraku_actors::model::{CertName, JobState, NodeState, StopMode, TransactionId};
+use bunraku_actors::model::{CertName, JobKind, JobState, NodeState, StopMode, TransactionId};
 use bunraku_actors::ports::{Connection, RunRequest, SignalOutlet, Transport};
 use bunraku_actors::testing::{Script, ScriptedTransport};
 
@@ -23,8 +23,8 @@ impl Trap {
 }
 
 impl Transport for Trap {
-    fn expect(&self, node: &CertName, transaction: TransactionId, outlet: SignalOutlet) {
-        self.inner.expect(node, transaction, outlet);
+    fn expect(&self, node: &CertName, transaction: TransactionId, kind: JobKind, outlet: SignalOutlet) {
+        self.inner.expect(node, transaction, kind, outlet);
     }
 
     fn forget(&self, transaction: TransactionId) {

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::events;
 use super::report::{Report, as_text};
-use crate::agent::answer::CANCELED_KEY;
 use crate::agent::spool::Outcome;
+use crate::wire::pxp::CANCELED_KEY;
 
 /// The counters that are told; Puppet leaves out those that are zero in some versions.
 const COUNTERS: [&str; 9] = [

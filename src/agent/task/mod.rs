@@ -16,12 +16,12 @@ use uuid::Uuid;
 pub(super) use self::download::Downloader;
 pub(super) use self::params::TaskParams;
 
-use super::answer::CANCELED_KEY;
 use super::files::off_thread;
 use super::process::{Ended, Process, RunFile, collect_output};
 use super::spool::Outcome;
 use super::start::{canceled_outcome, until_canceled, without_exit_code};
 use super::state::Agent;
+use crate::wire::pxp::CANCELED_KEY;
 use crate::wire::pxp::ProcessResults;
 
 /// Runs a task for an accepted request.

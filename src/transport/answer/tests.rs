@@ -14,7 +14,7 @@ fn puppet(status: &str, exitcode: i64) -> Value {
 }
 
 fn status(results: Value) -> StatusAnswer {
-    parse_status(&results, None, false, LIMIT)
+    parse_status(&results, JobKind::Task, false, LIMIT)
 }
 
 fn fault(msg: &str) -> String {
@@ -23,7 +23,7 @@ fn fault(msg: &str) -> String {
 
 #[test]
 fn puppet_results_are_read_and_unknown_values_left_out() {
-    let RunOutcome::Puppet(outcome) = parse_results(puppet("changed", 0), Some(JobKind::Deploy), LIMIT) else {
+    let RunOutcome::Puppet(outcome) = parse_results(puppet("changed", 0), JobKind::Deploy, LIMIT) else {
         panic!("these are Puppet's results")
     };
     assert_eq!((outcome.status.as_str(), outcome.exitcode), ("changed", 0));
@@ -32,7 +32,7 @@ fn puppet_results_are_read_and_unknown_values_left_out() {
 
     let disabled = json!({"time": "unknown", "transaction_uuid": "unknown", "environment": "unknown", "status": "unknown",
         "metrics": {}, "exitcode": 1, "version": 1, "error_type": "agent_disabled", "error": "Puppet agent is disabled"});
-    let RunOutcome::Puppet(outcome) = parse_results(disabled, None, LIMIT) else { panic!("their shape tells") };
+    let RunOutcome::Puppet(outcome) = parse_results(disabled, JobKind::Deploy, LIMIT) else { panic!("a Puppet run's") };
     assert_eq!((outcome.transaction_uuid, outcome.environment), (None, None));
     assert_eq!(outcome.error_type.as_deref(), Some("agent_disabled"));
 }
@@ -41,11 +41,11 @@ fn puppet_results_are_read_and_unknown_values_left_out() {
 fn task_results_are_read_and_bounded() {
     let results = json!({"exitcode": 3, "stdout": "x".repeat(50), "stderr": "oops\n"});
     let expected = TaskOutcome { exitcode: 3, stdout: "x".repeat(50), stderr: "oops\n".into() };
-    assert_eq!(parse_results(results.clone(), Some(JobKind::Task), LIMIT), RunOutcome::Task(expected));
-    let RunOutcome::Task(outcome) = parse_results(results, None, 20) else { panic!("a task's results") };
+    assert_eq!(parse_results(results.clone(), JobKind::Task, LIMIT), RunOutcome::Task(expected));
+    let RunOutcome::Task(outcome) = parse_results(results, JobKind::Task, 20) else { panic!("a task's results") };
     assert!(outcome.stdout.contains("35 bytes left out") && outcome.stderr == "oops\n", "{outcome:?}");
     let silent = RunOutcome::Task(TaskOutcome::default());
-    assert_eq!(parse_results(json!({"exitcode": 0}), Some(JobKind::Task), LIMIT), silent);
+    assert_eq!(parse_results(json!({"exitcode": 0}), JobKind::Task, LIMIT), silent);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn invalid_results_are_refused_with_the_reason() {
         (json!({"exitcode": 0}), JobKind::Deploy),
         (json!(null), JobKind::Deploy),
     ] {
-        let outcome = parse_results(results, Some(kind), LIMIT);
+        let outcome = parse_results(results, kind, LIMIT);
         assert!(
             matches!(&outcome, RunOutcome::Refused { description } if description.starts_with("the agent's answer is not valid: ")),
             "{outcome:?}"
@@ -86,35 +86,34 @@ fn status_answers_tell_five_things_apart() {
 fn the_status_of_a_puppet_run_is_its_results() {
     let text = puppet("changed", 0).to_string();
     let results = json!({"transaction_id": "t", "status": "success", "exitcode": 0, "stdout": text});
-    let expected = StatusAnswer::Over(parse_results(puppet("changed", 0), Some(JobKind::Deploy), LIMIT));
-    for kind in [None, Some(JobKind::Deploy)] {
-        assert_eq!(parse_status(&results, kind, false, LIMIT), expected);
-    }
+    let expected = StatusAnswer::Over(parse_results(puppet("changed", 0), JobKind::Deploy, LIMIT));
+    assert_eq!(parse_status(&results, JobKind::Deploy, false, LIMIT), expected);
     let as_task = TaskOutcome { exitcode: 0, stdout: text, stderr: String::new() };
-    let known = parse_status(&results, Some(JobKind::Task), false, LIMIT);
+    let known = parse_status(&results, JobKind::Task, false, LIMIT);
     assert_eq!(known, StatusAnswer::Over(RunOutcome::Task(as_task)), "a task may print what it likes");
     let noise = json!({"transaction_id": "t", "status": "success", "exitcode": 0, "stdout": "no JSON"});
-    let StatusAnswer::Over(outcome) = parse_status(&noise, Some(JobKind::Deploy), false, LIMIT) else { panic!("over") };
+    let StatusAnswer::Over(outcome) = parse_status(&noise, JobKind::Deploy, false, LIMIT) else { panic!("over") };
     assert!(matches!(outcome, RunOutcome::Refused { .. }));
 }
 
 #[test]
 fn only_our_own_agents_confirm_cancels() {
     let results = json!({"canceled": true, "exitcode": 143});
-    assert_eq!(
-        parse_results(results.clone(), Some(JobKind::Task), LIMIT),
-        RunOutcome::Canceled { results: results.clone() }
-    );
-    let answer = json!({"transaction_id": "t", "status": "failure", "exitcode": 143, "stdout": results.to_string()});
-    let ours = parse_status(&answer, Some(JobKind::Task), true, LIMIT);
+    assert_eq!(parse_results(results.clone(), JobKind::Task, LIMIT), RunOutcome::Canceled { results: results.clone() });
+    let answer = json!({"transaction_id": "t", "status": "failure", "exitcode": 143, "canceled": true,
+        "stdout": results.to_string()});
+    let ours = parse_status(&answer, JobKind::Task, true, LIMIT);
     assert_eq!(ours, StatusAnswer::Over(RunOutcome::Canceled { results }));
-    assert!(matches!(parse_status(&answer, None, false, LIMIT), StatusAnswer::Over(RunOutcome::Task(_))));
+    assert!(matches!(parse_status(&answer, JobKind::Task, false, LIMIT), StatusAnswer::Over(RunOutcome::Task(_))));
+    let printed = json!({"transaction_id": "t", "status": "success", "exitcode": 0, "stdout": "{\"canceled\":true}"});
+    let printed = parse_status(&printed, JobKind::Task, true, LIMIT);
+    assert!(matches!(printed, StatusAnswer::Over(RunOutcome::Task(_))), "a task may print what it likes");
 }
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(stdout in ".{0,80}", exitcode in proptest::option::of(any::<i64>()), known: bool) {
-        let kind = known.then_some(JobKind::Deploy);
+    fn no_text_makes_it_panic(stdout in ".{0,80}", exitcode in proptest::option::of(any::<i64>()), deploy: bool) {
+        let kind = if deploy { JobKind::Deploy } else { JobKind::Task };
         let results = json!({"transaction_id": "t", "status": "failure", "exitcode": exitcode, "stdout": stdout});
         let _ = parse_status(&results, kind, true, 10);
         let _ = parse_results(results, kind, 10);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EnvironmentName, TaskFile, TaskName, TransactionId};
+use bunraku_actors::model::{CertName, EnvironmentName, JobKind, TaskFile, TaskName, TransactionId};
 use bunraku_actors::ports::{
     ApplicationType, Clock, Component, Connection, Directory, DirectoryError, Environment, EnvironmentSettings,
     Instance, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
@@ -36,7 +36,7 @@ impl Clock for StoppedClock {
 pub(crate) struct Fleet;
 
 impl Transport for Fleet {
-    fn expect(&self, _: &CertName, _: TransactionId, _: SignalOutlet) {}
+    fn expect(&self, _: &CertName, _: TransactionId, _: JobKind, _: SignalOutlet) {}
     fn forget(&self, _: TransactionId) {}
     fn send(&self, _: RunRequest) {}
     fn query_status(&self, _: &CertName, _: TransactionId) {}

@@ -1,7 +1,7 @@
 //! The life of a run over the wire, with everything that can come in between.
 
 use bunraku::wire::pcp::MessageType;
-use bunraku_actors::model::{RunOutcome, TransactionId};
+use bunraku_actors::model::{JobKind, RunOutcome, TransactionId};
 use bunraku_actors::ports::{RunSignal, StatusAnswer, Transport};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -142,7 +142,7 @@ async fn status_queries_are_answered_under_ids_of_their_own() {
     let mut agent = rig.agent("a").await;
     // As after a restart: nothing was sent from here, the answers alone tell what ran.
     let transaction = TransactionId(Uuid::new_v4());
-    rig.transport.expect(&name("a"), transaction, rig.outlet(4));
+    rig.transport.expect(&name("a"), transaction, JobKind::Task, rig.outlet(4));
     let fault = |text: &str| {
         let kind = "puppetlabs.pxp-agent/execution-error";
         json!({"_error": {"kind": kind, "details": {}, "msg": text}}).to_string()

@@ -9,7 +9,7 @@ use bunraku::tls::{self, TlsPaths};
 use bunraku::transport::{self, PxpTransport};
 use bunraku::wire::pcp::{Message, MessageType, Uri};
 use bunraku_actors::inbox::Inbox;
-use bunraku_actors::model::{Action, CertName, DeployAction, DeployOptions, JobId, TransactionId};
+use bunraku_actors::model::{Action, CertName, DeployAction, DeployOptions, JobId, JobKind, TransactionId};
 use bunraku_actors::ports::{RunRequest, RunSignal, SignalOutlet, Transport};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ impl Rig {
     /// Waits for a run of this node under `key` and sends it.
     pub(crate) fn run(&self, node: &str, key: u64) -> TransactionId {
         let transaction = TransactionId(Uuid::new_v4());
-        self.transport.expect(&name(node), transaction, self.outlet(key));
+        self.transport.expect(&name(node), transaction, JobKind::Deploy, self.outlet(key));
         self.transport.send(request(node, transaction));
         transaction
     }

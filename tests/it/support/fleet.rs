@@ -222,8 +222,15 @@ impl Agent {
             Some(None) => (Status::Running, None, None),
             Some(Some(results)) => (Status::Success, Some(0), Some(results.to_string())),
         };
-        serde_json::to_value(StatusResults { transaction_id: asked.to_owned(), status, exitcode, stdout, stderr: None })
-            .unwrap()
+        serde_json::to_value(StatusResults {
+            transaction_id: asked.to_owned(),
+            status,
+            exitcode,
+            stdout,
+            stderr: None,
+            canceled: false,
+        })
+        .unwrap()
     }
 }
 
