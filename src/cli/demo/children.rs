@@ -63,13 +63,18 @@ impl Part {
         }
     }
 
-    /// Returns when it has ended, with the reason.
-    pub(super) async fn ended(&mut self) -> anyhow::Error {
-        let status = self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
-        self.explain(&status)
+    /// Returns when it has ended, with its exit status.
+    pub(super) async fn ended(&mut self) -> String {
+        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    fn explain(&self, status: &str) -> anyhow::Error {
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its end as an error, with the last lines of its log.
+    pub(super) fn explain(&self, status: &str) -> anyhow::Error {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().rev().take(EXPLAINING_LINES).collect();
         let lines: Vec<_> = lines.into_iter().rev().collect();

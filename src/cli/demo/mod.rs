@@ -8,13 +8,14 @@ mod site;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use self::children::Part;
@@ -82,23 +83,9 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, CliError> {
 }
 
 async fn demo(args: &DemoArgs, dir: &Path, endpoints: Endpoints, out: Output) -> Result<Exit, CliError> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
+    let mut leave = Leave::new().context("cannot take signals")?;
     let mut parts = Vec::new();
-    let result = tokio::select! {
-        result = show(args, dir, endpoints, out, &mut parts) => result,
-        _ = interrupt.recv() => Ok(Exit::Interrupted),
-        _ = terminate.recv() => Ok(Exit::Interrupted),
-    };
-    let result = match result {
-        // The end of a stay that was asked for is no interruption: the outcome of the runs counts.
-        Ok(exit) if exit != Exit::Interrupted && !args.once => tokio::select! {
-            error = some_end(&mut parts) => Err(CliError::Other(error)),
-            _ = interrupt.recv() => Ok(exit),
-            _ = terminate.recv() => Ok(exit),
-        },
-        result => result,
-    };
+    let result = perform(args, dir, endpoints, out, &mut parts, &mut leave).await;
     // The service is the first part and ends last, when no agent is left that would miss it.
     let service = if parts.is_empty() { None } else { Some(parts.remove(0)) };
     join_all(parts.into_iter().map(Part::end)).await;
@@ -108,14 +95,64 @@ async fn demo(args: &DemoArgs, dir: &Path, endpoints: Endpoints, out: Output) ->
     result
 }
 
-/// Builds the site, starts it, runs Puppet and a task on it.
-async fn show(
+/// The signals that end the demo.
+struct Leave {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Leave {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Returns when the user wants to leave.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Sets everything up, runs Puppet and the task, and stays until it is asked to leave.
+async fn perform(
     args: &DemoArgs,
     dir: &Path,
     endpoints: Endpoints,
     out: Output,
     parts: &mut Vec<Part>,
+    leave: &mut Leave,
 ) -> Result<Exit, CliError> {
+    let (site, client) = tokio::select! {
+        up = set_up(args, dir, endpoints, out, parts) => up?,
+        () = leave.asked() => return Ok(Exit::Interrupted),
+    };
+    let mut service_end = pin!(service_end(parts, out));
+    let exit = tokio::select! {
+        exit = run_all(&site, &client, out) => exit?,
+        error = &mut service_end => return Err(CliError::Other(error)),
+        () = leave.asked() => return Ok(Exit::Interrupted),
+    };
+    if args.once {
+        return Ok(exit);
+    }
+    out.note(format!("{} stays up until Ctrl-C; its files are in {}", endpoints.url(), site.made.dir.display()));
+    tokio::select! {
+        error = service_end => Err(CliError::Other(error)),
+        // The end of a stay is no interruption: the outcome of the runs counts.
+        () = leave.asked() => Ok(exit),
+    }
+}
+
+/// Builds the site, starts its parts and says where they are.
+async fn set_up(
+    args: &DemoArgs,
+    dir: &Path,
+    endpoints: Endpoints,
+    out: Output,
+    parts: &mut Vec<Part>,
+) -> Result<(Site, Client), CliError> {
     let puppet = Puppet::find();
     let site = Site::create(dir, usize::from(args.nodes), endpoints, &puppet).await?;
     match &puppet {
@@ -130,25 +167,21 @@ async fn show(
     let client = Client::new(&settings)?;
     start(&site, &client, parts).await?;
     introduce(&site, &token, out);
+    Ok((site, client))
+}
 
+/// Runs Puppet in the order of the application, then a task on every node; the first outcome that is not good counts.
+async fn run_all(site: &Site, client: &Client, out: Output) -> Result<Exit, CliError> {
     let deploy =
         json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "description": "the demo's deploy"});
     let job = job_name(&client.post("/orchestrator/v1/command/deploy", &deploy).await?)?;
-    let deployed = watch_to_end(&client, &job, out, Interrupt::Elsewhere).await?;
-    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
-    let task = json!({"environment": ENVIRONMENT, "task": TASK, "params": {"greeting": "Hello"}, "scope": {"nodes": nodes},
-        "description": "the demo's task"});
+    let deployed = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
+    let task = json!({"environment": ENVIRONMENT, "task": TASK, "params": {"greeting": "Hello"},
+        "scope": {"nodes": site.certnames()}, "description": "the demo's task"});
     let job = job_name(&client.post("/orchestrator/v1/command/task", &task).await?)?;
-    let ran = watch_to_end(&client, &job, out, Interrupt::Elsewhere).await?;
+    let ran = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
     if !out.is_json() {
-        show_output(&client, &job, out).await?;
-    }
-    if !args.once {
-        out.note(format!(
-            "{} stays up until Ctrl-C; its files are in {}",
-            site.endpoints.url(),
-            site.made.dir.display()
-        ));
+        show_output(client, &job, out).await?;
     }
     Ok(if deployed == Exit::Done { ran } else { deployed })
 }
@@ -166,7 +199,7 @@ async fn start(site: &Site, client: &Client, parts: &mut Vec<Part>) -> Result<()
     for node in &site.nodes {
         parts.push(Part::start(node.certname.as_str(), &["agent"], &node.config, &logs)?);
     }
-    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
+    let nodes = site.certnames();
     loop {
         let items = items_of(client.post("/orchestrator/v1/inventory", &json!({ "nodes": nodes })).await?)?;
         let missing = items.iter().filter(|node| node.get("connected") != Some(&Value::Bool(true)));
@@ -188,16 +221,29 @@ fn give_up_after(until: Instant, reason: impl FnOnce() -> String) -> Result<(), 
     if Instant::now() < until { Ok(()) } else { Err(CliError::Other(anyhow::Error::msg(reason()))) }
 }
 
-/// Returns when a part has ended, with the reason.
-async fn some_end(parts: &mut [Part]) -> anyhow::Error {
-    let ends = parts.iter_mut().map(|part| Box::pin(part.ended()));
-    futures_util::future::select_all(ends).await.0
+/// Returns when the service has ended, with the reason. An agent that ends is only told: to end one is a good way to see
+/// what becomes of its node.
+async fn service_end(parts: &mut [Part], out: Output) -> anyhow::Error {
+    let Some((service, agents)) = parts.split_first_mut() else { return anyhow::Error::msg("nothing was started") };
+    let agents = agents.iter_mut().map(|agent| async move {
+        let status = agent.ended().await;
+        out.note(format!("{} ended ({status})", agent.name()));
+    });
+    let agents = async {
+        join_all(agents).await;
+        std::future::pending::<String>().await
+    };
+    let status = tokio::select! {
+        status = service.ended() => status,
+        status = agents => status,
+    };
+    service.explain(&status)
 }
 
 /// Says where everything is, and how to talk to it.
 fn introduce(site: &Site, token: &SecretString, out: Output) {
     let (url, dir, ca) = (site.endpoints.url(), site.made.dir.display(), site.made.ca());
-    let nodes: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
+    let nodes = site.certnames();
     if out.is_json() {
         return out.json(&json!({
             "url": url, "broker_url": site.endpoints.broker_uri(), "token": token.expose_secret(), "ca": ca,

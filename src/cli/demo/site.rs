@@ -98,6 +98,11 @@ impl Site {
         }
         Ok(Self { made, nodes, endpoints })
     }
+
+    /// The names of all nodes.
+    pub(super) fn certnames(&self) -> Vec<&str> {
+        self.nodes.iter().map(|node| node.certname.as_str()).collect()
+    }
 }
 
 /// The first node is the database, all others are web servers.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,9 +75,9 @@ fn once_runs_in_order_ends_with_the_outcome_and_leaves_nothing() {
 }
 
 /// Reads lines until one holds the text.
-fn wait_for_line(output: impl std::io::Read, text: &str) -> String {
+fn wait_for_line(output: &mut impl BufRead, text: &str) -> String {
     let mut seen = Vec::new();
-    for line in BufReader::new(output).lines() {
+    for line in output.lines() {
         let line = line.unwrap();
         if line.contains(text) {
             return line;
@@ -87,17 +87,14 @@ fn wait_for_line(output: impl std::io::Read, text: &str) -> String {
     panic!("'{text}' was never printed: {seen:?}")
 }
 
-fn pid(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
 #[test]
 fn a_stay_serves_its_curl_commands_until_ctrl_c() {
     let mut demo = demo(&["--nodes", "2"]);
     let printed = demo.place.path().join("printed");
     demo.command.stdout(fs::File::create(&printed).unwrap()).stderr(Stdio::piped());
     let mut child = demo.command.spawn().unwrap();
-    wait_for_line(child.stderr.take().unwrap(), "stays up until Ctrl-C");
+    let mut remarks = BufReader::new(child.stderr.take().unwrap());
+    wait_for_line(&mut remarks, "stays up until Ctrl-C");
     let printed = fs::read_to_string(printed).unwrap();
     let commands: Vec<_> = printed.lines().filter(|line| line.starts_with("curl ")).collect();
     assert_eq!(commands.len(), 3, "{printed}");
@@ -110,7 +107,13 @@ fn a_stay_serves_its_curl_commands_until_ctrl_c() {
         }
     }
     assert!(printed.contains("web1.demo: Hello from "), "{printed}");
-    kill_process(pid(&child), Signal::INT).unwrap();
+
+    let agent = children_of(child.id()).into_iter().find(|pid| command_line(*pid).contains("web1.demo")).unwrap();
+    kill_process(Pid::from_raw(agent.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    wait_for_line(&mut remarks, "web1.demo ended");
+    assert!(child.try_wait().unwrap().is_none(), "the demo goes on without it");
+
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(demo.throw_away(), Vec::<PathBuf>::new());
 }
@@ -120,6 +123,10 @@ fn children_of(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+fn command_line(pid: u32) -> String {
+    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap()).into_owned()
 }
 
 /// Gone, or only waiting to be noticed by whoever inherited it.
@@ -133,7 +140,7 @@ async fn children_end_with_a_demo_that_is_killed() {
     let mut demo = demo(&["--nodes", "2", "--format", "json"]);
     demo.command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = demo.command.spawn().unwrap();
-    wait_for_line(child.stdout.take().unwrap(), "broker_url");
+    wait_for_line(&mut BufReader::new(child.stdout.take().unwrap()), "broker_url");
     let children = children_of(child.id());
     assert_eq!(children.len(), 3, "a service and two agents");
     child.kill().unwrap();
