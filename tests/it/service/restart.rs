@@ -23,10 +23,12 @@ async fn promise_2_never_twice_across_a_restart_in_mid_job() {
     started(&service, job, 12).await;
     service.stop().await;
 
+    let resumed = tokio::time::Instant::now();
     let service = site.start().await;
     let (record, events) = over(&service, job).await;
     assert_sound(&record, &events, NODES);
     assert_eq!(record.state, JobState::Finished, "{:?}", record.counts);
+    assert!(fleet.ledger.last_start() > resumed, "the job went on after the restart");
     assert_eq!(fleet.ledger.starts().len(), NODES);
     assert!(fleet.ledger.starts().iter().all(|(_, _, times)| *times == 1));
     assert!(fleet.ledger.most_running() <= 10, "limits hold across the restart");

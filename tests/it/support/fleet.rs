@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -53,6 +53,7 @@ struct Entries {
     starts: BTreeMap<String, (String, u32)>,
     running: usize,
     most_running: usize,
+    last_start: Option<Instant>,
 }
 
 impl Ledger {
@@ -67,8 +68,14 @@ impl Ledger {
         self.inner.lock().most_running
     }
 
+    /// When the last run was started.
+    pub(crate) fn last_start(&self) -> Instant {
+        self.inner.lock().last_start.unwrap_or_else(Instant::now)
+    }
+
     fn start(&self, transaction: &str, node: &str) {
         let mut entries = self.inner.lock();
+        entries.last_start = Some(Instant::now());
         entries.starts.entry(transaction.to_owned()).or_insert_with(|| (node.to_owned(), 0)).1 += 1;
         entries.running += 1;
         entries.most_running = entries.most_running.max(entries.running);
