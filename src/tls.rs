@@ -78,7 +78,7 @@ pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 /// before the present one would let revoked certificates in.
 ///
 /// # Errors
-/// When the file cannot be read or parsed.
+/// When the file cannot be read or parsed, or holds none.
 pub fn read_crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let mut newest: BTreeMap<Vec<u8>, (CrlAge, CertificateRevocationListDer<'static>)> = BTreeMap::new();
     for crl in CertificateRevocationListDer::pem_slice_iter(&read(path)?) {
@@ -92,6 +92,10 @@ pub fn read_crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static
                 newest.insert(issuer, (age, crl));
             }
         }
+    }
+    if newest.is_empty() {
+        // Not the same as no file: nobody who names a list means "check nothing".
+        return Err(pem_error(path, "it holds no revocation list"));
     }
     Ok(newest.into_values().map(|(_, crl)| crl).collect())
 }
@@ -177,8 +181,8 @@ fn build_verifier(paths: &TlsPaths, required: bool) -> Result<Arc<dyn ClientCert
     let mut builder = WebPkiClientVerifier::builder(roots);
     if let Some(crl) = &paths.crl {
         // Only the leaf's issuer must have a CRL: Puppet's bundle has one per CA, ours has one CA.
-        builder =
-            builder.with_crls(read_crls(crl)?).only_check_end_entity_revocation().allow_unknown_revocation_status();
+        // A leaf whose issuer has none is refused: an unknown status must not pass for a good one.
+        builder = builder.with_crls(read_crls(crl)?).only_check_end_entity_revocation();
     }
     if !required {
         builder = builder.allow_unauthenticated();

@@ -12,6 +12,7 @@ pub mod yaml;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub use yaml::ConfigError;
 
 /// What every override begins with; the rest is the key with `__` for the dot, upper case.
 const OVERRIDE_PREFIX: &str = "BUNRAKU_";
+/// The longest duration that makes sense anywhere; far from the end of the calendar, so that deadlines can be computed.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// Variables of that prefix which belong to the command line client or to tests, not to this file.
 const NOT_KEYS: [&str; 6] =
     ["BUNRAKU_URL", "BUNRAKU_TOKEN", "BUNRAKU_CA", "BUNRAKU_LOG", "BUNRAKU_REQUIRE_ALL", "BUNRAKU_CONFIG"];
@@ -127,6 +130,15 @@ impl Config {
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return invalid(key, "must be at least 1".to_owned());
+        }
+        let durations = limits.durations().into_iter().chain(self.broker.durations());
+        for (key, duration, least) in durations {
+            if duration > LONGEST {
+                return invalid(key, format!("must not be more than {}", humantime::format_duration(LONGEST)));
+            }
+            if duration < least {
+                return invalid(key, format!("must be at least {}", humantime::format_duration(least)));
+            }
         }
         for (key, timeout) in [("deploy_timeout", limits.deploy_timeout), ("task_timeout", limits.task_timeout)] {
             if timeout > limits.job_timeout {

@@ -141,7 +141,34 @@ impl Default for LimitsSection {
     }
 }
 
+/// What would turn a wait into a busy loop when it is shorter.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+impl Broker {
+    /// Every duration with its key and the shortest value that makes sense.
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 2] {
+        [("broker.idle_timeout", self.idle_timeout, A_SECOND), ("broker.settle_time", self.settle_time, Duration::ZERO)]
+    }
+}
+
 impl LimitsSection {
+    /// Every duration with its key and the shortest value that makes sense.
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 11] {
+        [
+            ("limits.compile_hold", self.compile_hold, Duration::ZERO),
+            ("limits.deploy_timeout", self.deploy_timeout, A_SECOND),
+            ("limits.task_timeout", self.task_timeout, A_SECOND),
+            ("limits.job_timeout", self.job_timeout, A_SECOND),
+            ("limits.connect_timeout", self.connect_timeout, Duration::ZERO),
+            ("limits.lost_contact", self.lost_contact, A_SECOND),
+            ("limits.cancel_timeout", self.cancel_timeout, A_SECOND),
+            ("limits.abandoned_hold", self.abandoned_hold, Duration::ZERO),
+            ("limits.resend_window", self.resend_window, Duration::ZERO),
+            ("limits.status_timeout", self.status_timeout, A_SECOND),
+            ("limits.status_interval", self.status_interval, A_SECOND),
+        ]
+    }
+
     /// The engine's limits; `settle_time` comes from the broker's section.
     #[must_use]
     pub fn for_engine(&self, settle_time: Duration) -> Limits {

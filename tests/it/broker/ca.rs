@@ -39,3 +39,23 @@ fn of_several_crls_the_newest_counts_wherever_it_stands() {
         assert!(!tls::ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
     }
 }
+
+#[test]
+fn a_file_without_the_issuers_list_never_turns_revocation_off() {
+    tls::install_provider();
+    let (ca, stranger) = (TestCa::new(), TestCa::new());
+    let (server, web1, web2) = (ca.issue("server"), ca.issue("web1"), ca.issue("web2"));
+    let chain = |paths: &tls::TlsPaths| tls::read_certificates(&paths.cert).unwrap();
+    ca.revoke("web1");
+    let verifier = tls::ReloadableVerifier::load(&server, true).unwrap();
+    let list = ca.dir().join("crl.pem");
+    for content in [String::new(), "garbage".to_owned(), std::fs::read_to_string(ca.ca()).unwrap()] {
+        std::fs::write(&list, content).unwrap();
+        assert!(tls::ReloadableVerifier::load(&server, true).is_err());
+        assert!(verifier.reload(&server).is_err());
+        assert!(!verifier.accepts(&chain(&web1)) && verifier.accepts(&chain(&web2)), "the old list stays");
+    }
+    std::fs::copy(stranger.dir().join("crl.pem"), &list).unwrap();
+    let foreign = tls::ReloadableVerifier::load(&server, true).unwrap();
+    assert!(!foreign.accepts(&chain(&web2)), "no list of the issuer: nobody can be told to be good");
+}

@@ -78,6 +78,10 @@ fn mistakes_are_named_with_file_line_and_key() {
     assert!(duration.starts_with("DIR/bunraku.yaml:2:") && duration.contains("'soon'"), "{duration}");
     let zero = load("limits:\n  concurrent_runs: 0\n", &[]).unwrap_err();
     assert_eq!(zero, "DIR/bunraku.yaml: limits.concurrent_runs must be at least 1");
+    let long = load("limits:\n  connect_timeout: 300000y\n", &[]).unwrap_err();
+    assert!(long.contains("limits.connect_timeout must not be more than"), "{long}");
+    let short = load("limits:\n  status_timeout: 0s\n", &[]).unwrap_err();
+    assert!(short.contains("limits.status_timeout must be at least 1s"), "{short}");
     let order = load("limits:\n  job_timeout: 1m\n", &[]).unwrap_err();
     assert!(order.contains("limits.deploy_timeout"), "{order}");
     let url = load("server:\n  public_url: http://x\n", &[]).unwrap_err();
