@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
@@ -35,9 +36,22 @@ impl LogControl {
     }
 }
 
+/// Checks a `log.level` without applying it.
+///
+/// # Errors
+/// When it is no level or filter.
+pub fn check_level(level: &str) -> Result<(), TelemetryError> {
+    parse_filter(level).map(drop)
+}
+
 fn parse_filter(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(level)
-        .map_err(|error| TelemetryError::Level { level: level.to_owned(), reason: error.to_string() })
+    let wrong = |reason: String| TelemetryError::Level { level: level.to_owned(), reason };
+    // The filter would take an unknown word for the name of a module, and log nothing at all.
+    let bare = level.split(',').map(str::trim).find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
+    if let Some(word) = bare {
+        return Err(wrong(format!("'{word}' is none of error, warn, info, debug, trace, off")));
+    }
+    EnvFilter::try_new(level).map_err(|error| wrong(error.to_string()))
 }
 
 /// Starts logging. A second call in the same process (tests) changes nothing.

@@ -87,8 +87,18 @@ fn entry(state: &State, service: &str, level: &str) -> Value {
         "detail_level": level,
         "state": word(state, service),
         "status": body,
-        "active_alerts": [],
+        "active_alerts": alerts(state, service),
     })
+}
+
+/// What needs someone's attention although the service runs, such as an environment file that cannot be read.
+fn alerts(state: &State, service: &str) -> Vec<Value> {
+    if service != "orchestrator-service" {
+        return Vec::new();
+    }
+    let sources = state.orchestrator.directory().health();
+    let troubled = sources.into_iter().filter_map(|health| Some((health.source, health.trouble?)));
+    troubled.map(|(source, message)| json!({ "severity": "warning", "source": source, "message": message })).collect()
 }
 
 /// The keys that health reports read. What we do without counts as up.

@@ -56,7 +56,7 @@ pub struct Service {
     api: api::Server,
     api_tls: Arc<ReloadableServer>,
     broker: Broker,
-    broker_runtime: Runtime,
+    broker_runtime: BrokerRuntime,
     arbiters: Vec<Arbiter>,
     store: Store,
     tls_paths: TlsPaths,
@@ -85,14 +85,11 @@ impl Service {
         let own_uri = Uri::parse(store.sender_uri())?;
         let sessions = Sessions::new();
         let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
-        let broker_runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("broker")
-            .enable_all()
-            .build()
-            .map_err(StartError::Threads)?;
+        let broker_runtime = BrokerRuntime::new()?;
         let options = broker_options(config, broker_listen, own_uri)?;
         let controller: Arc<dyn broker::Controller> = Arc::clone(&transport) as _;
-        let started = broker_runtime.spawn(Broker::start(options, tls_paths.clone(), sessions, controller)).await;
+        let started =
+            broker_runtime.handle().spawn(Broker::start(options, tls_paths.clone(), sessions, controller)).await;
         let broker = started.map_err(|error| StartError::Threads(std::io::Error::other(error)))??;
 
         let ports = Ports {
@@ -157,7 +154,7 @@ impl Service {
             tracing::error!(%error, "the engine did not end well");
         }
         self.api.stop(true).await;
-        let closing = self.broker_runtime.spawn(self.broker.shutdown(false));
+        let closing = self.broker_runtime.handle().spawn(self.broker.shutdown(false));
         if let Err(error) = closing.await {
             tracing::error!(%error, "the broker did not end well");
         }
@@ -169,8 +166,29 @@ impl Service {
                 tracing::error!("a job thread did not end well");
             }
         }
-        // Not dropped here: a runtime must not be dropped where others run.
-        self.broker_runtime.shutdown_background();
+    }
+}
+
+/// The broker's own threads. A runtime must not be dropped where another one runs, so this one ends in the background,
+/// also when a later part of the service does not start.
+struct BrokerRuntime(Option<Runtime>);
+
+impl BrokerRuntime {
+    fn new() -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("broker").enable_all().build();
+        Ok(Self(Some(runtime.map_err(StartError::Threads)?)))
+    }
+
+    fn handle(&self) -> &tokio::runtime::Handle {
+        self.0.as_ref().expect("only taken when it is dropped").handle()
+    }
+}
+
+impl Drop for BrokerRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

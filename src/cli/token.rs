@@ -66,7 +66,7 @@ struct CreateArgs {
 
 /// Checked here, so that a slip is a usage error before anything is sent.
 fn lifetime(text: &str) -> Result<String, String> {
-    seconds(text).map(|_| text.to_owned())
+    if text == "unlimited" { Ok(text.to_owned()) } else { seconds(text).map(|_| text.to_owned()) }
 }
 
 /// Carries out `bunraku token …`.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::telemetry;
 use crate::tls::TlsPaths;
 pub use sections::{Broker, Engine, LimitsSection, Log, LogFormat, Server, Ssl};
 pub use yaml::ConfigError;
@@ -143,6 +144,19 @@ impl Config {
         for (key, timeout) in [("deploy_timeout", limits.deploy_timeout), ("task_timeout", limits.task_timeout)] {
             if timeout > limits.job_timeout {
                 return invalid(&format!("limits.{key}"), "must not be more than limits.job_timeout".to_owned());
+            }
+        }
+        if let Err(error) = telemetry::check_level(&self.log.level) {
+            return invalid("log.level", format!("is not usable: {error}"));
+        }
+        for (key, threads) in [("engine.threads", self.engine.threads), ("server.workers", self.server.workers)] {
+            if threads == Some(0) {
+                return invalid(key, "must be at least 1".to_owned());
+            }
+        }
+        for (key, address) in [("server.listen", &self.server.listen), ("broker.listen", &self.broker.listen)] {
+            if let Err(error) = address.parse::<SocketAddr>() {
+                return invalid(key, format!("'{address}' is not an address with a port: {error}"));
             }
         }
         if self.server.names.is_empty() {

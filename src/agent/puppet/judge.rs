@@ -13,6 +13,10 @@ const TIME_SLACK: TimeDelta = TimeDelta::seconds(1);
 /// `--detailed-exitcodes`: changes and no failures.
 const CHANGED: i64 = 2;
 
+/// How much of Puppet's output explains a run without a report.
+const LAST_LINES: usize = 3;
+const LAST_CHARACTERS: usize = 600;
+
 /// Judges a run that is over. Reads the report and the locks; `output` is what Puppet printed.
 pub(super) fn judge(context: &Context, exit_code: i64, canceled: bool, output: &str) -> Outcome {
     let report = report::read(&context.paths.report);
@@ -73,9 +77,18 @@ fn fault_without_report(
             return Fault::locked();
         }
     }
-    match report {
-        Ok(_) => Fault::new(FaultKind::NoLastRunReport, "The Puppet run failed in an unexpected way"),
-        Err(error @ ReportError::Missing(_)) => Fault::new(FaultKind::NoLastRunReport, error.to_string()),
-        Err(error @ ReportError::Unreadable(..)) => Fault::new(FaultKind::InvalidLastRunReport, error.to_string()),
-    }
+    let (kind, error) = match report {
+        Ok(_) => (FaultKind::NoLastRunReport, "The Puppet run failed in an unexpected way".to_owned()),
+        Err(error @ ReportError::Missing(_)) => (FaultKind::NoLastRunReport, error.to_string()),
+        Err(error @ ReportError::Unreadable(..)) => (FaultKind::InvalidLastRunReport, error.to_string()),
+    };
+    Fault::new(kind, format!("{error} (exit code {exit_code}{})", last_lines(output)))
+}
+
+/// The end of what Puppet printed: where there is no report, the reason stands nowhere else.
+fn last_lines(output: &str) -> String {
+    let lines: Vec<_> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join(" / ");
+    let shown: String = last.chars().take(LAST_CHARACTERS).collect();
+    if shown.is_empty() { shown } else { format!("; it said: {shown}") }
 }

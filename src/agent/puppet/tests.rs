@@ -205,7 +205,10 @@ fn the_traps_are_told_apart() {
 #[test]
 fn without_a_report_the_locks_tell() {
     let lab = Lab::new();
-    assert_eq!(lab.judge_as_is(1, false, "")["error_type"], "no_last_run_report");
+    let refused = lab.judge_as_is(1, false, "Error: Could not parse application options: invalid option: --x\n");
+    assert_eq!(refused["error_type"], "no_last_run_report");
+    let error = refused["error"].as_str().unwrap();
+    assert!(error.contains("exit code 1") && error.contains("invalid option: --x"), "{error}");
     let skipped = "Notice: Run of Puppet configuration client already in progress; skipping";
     assert_eq!(lab.judge_as_is(1, false, skipped)["error_type"], "agent_locked");
     fs::write(&lab.context.paths.disabled_lock, r#"{"disabled_message":"frozen by ops"}"#).unwrap();

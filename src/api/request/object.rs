@@ -32,6 +32,11 @@ impl Object {
         self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
     }
 
+    /// Whether it has no key at all, not even one whose value is null.
+    pub(crate) fn is_literally_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     fn typed<'a, T>(
         &'a self,
         key: &str,

@@ -45,7 +45,9 @@ pub(super) fn scope(body: &Object, allowed: &[&str], environment: &str) -> Resul
     let Some(scope) = body.object("scope", "scope.")? else { return Ok(None) };
     let (known, unknown): (Vec<&str>, Vec<&str>) = scope.keys().partition(|key| DEPLOY_SCOPES.contains(key));
     if known.is_empty() && unknown.is_empty() {
-        return Ok(None);
+        // Only a literal `{}` is no scope: a client whose list is null must not reach the whole environment.
+        let harmless = scope.is_literally_empty() || body.value("target").is_some();
+        return if harmless { Ok(None) } else { Err(ApiError::missing("scope.nodes")) };
     }
     let [kind] = known[..] else {
         let given: Vec<&str> = scope.keys().take(10).collect();

@@ -19,6 +19,15 @@ pub struct ReportItem {
     pub events: Vec<Value>,
 }
 
+/// The event with its node's name, as PuppetDB shows it.
+fn named(event: &Value, record: &NodeRecord) -> Value {
+    let mut event = event.clone();
+    if let Some(keys) = event.as_object_mut() {
+        keys.insert("certname".to_owned(), record.name.as_str().into());
+    }
+    event
+}
+
 impl From<&NodeRecord> for ReportItem {
     fn from(record: &NodeRecord) -> Self {
         let ran = record.state != NodeState::Skipped;
@@ -28,7 +37,7 @@ impl From<&NodeRecord> for ReportItem {
             timestamp: seconds(record.changed_at),
             start_timestamp: record.started_at.filter(|_| ran).map(seconds),
             finish_timestamp: record.finished_at.filter(|_| ran).map(seconds),
-            events: record.resource_events.clone(),
+            events: record.resource_events.iter().map(|event| named(event, record)).collect(),
         }
     }
 }

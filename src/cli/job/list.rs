@@ -29,7 +29,9 @@ pub(crate) struct ListArgs {
 /// See [`CliError`].
 pub(crate) async fn run(args: &ListArgs, ctx: &Context) -> Result<Exit, CliError> {
     let client = ctx.client().await?;
+    let newest_first = [("order_by", "name"), ("order", "desc")].map(|(key, value)| (key, value.to_owned()));
     let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(newest_first);
     query.extend(args.kind.clone().map(|kind| ("type", kind)));
     let items = items_of(client.get("/orchestrator/v1/jobs", &query).await?)?;
     if ctx.out.is_json() {

@@ -87,17 +87,26 @@ pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError>
     Ok(exit)
 }
 
-/// Prints what a task said on every node where it ended well.
+/// Prints what a task said on every node, and why it failed where it did.
 ///
 /// # Errors
 /// See [`CliError`].
 pub(crate) async fn show_output(client: &Client, job: &str, out: Output) -> Result<(), CliError> {
-    for node in follow::nodes(client, job, Some("finished")).await? {
-        for line in printed(&node.result).lines() {
-            out.line(format!("{}: {line}", node.name));
+    for state in ["finished", "failed"] {
+        for node in follow::nodes(client, job, Some(state)).await? {
+            let shown = if state == "finished" { printed(&node.result) } else { reason(&node.result) };
+            for line in shown.lines() {
+                out.line(format!("{}: {line}", node.name));
+            }
         }
     }
     Ok(())
+}
+
+/// What a failed task printed, and the message of its error.
+fn reason(result: &Value) -> String {
+    let text = |path: &str| result.pointer(path).and_then(Value::as_str).map(str::trim_end);
+    [text("/_output"), text("/_error/msg")].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

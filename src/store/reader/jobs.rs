@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bunraku_actors::model::{JobId, JobSpec};
 use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, UnfinishedJob};
+use chrono::{TimeDelta, Timelike as _};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
 
@@ -90,7 +91,10 @@ impl Filter {
             filter.add("finished_at >= ?", Db(min));
         }
         if let Some(max) = query.max_finished {
-            filter.add("finished_at <= ?", Db(max));
+            // Times are shown in whole seconds, and the bound is inclusive.
+            let shown_as = max.with_nanosecond(0).unwrap_or(max) + TimeDelta::seconds(1);
+            let exclusive = if max.nanosecond() == 0 { shown_as } else { max + TimeDelta::microseconds(1) };
+            filter.add("finished_at < ?", Db(exclusive));
         }
         filter
     }

@@ -82,6 +82,12 @@ fn mistakes_are_named_with_file_line_and_key() {
     assert!(long.contains("limits.connect_timeout must not be more than"), "{long}");
     let short = load("limits:\n  status_timeout: 0s\n", &[]).unwrap_err();
     assert!(short.contains("limits.status_timeout must be at least 1s"), "{short}");
+    let level = load("log:\n  level: loud\n", &[]).unwrap_err();
+    assert!(level.contains("log.level") && level.contains("'loud'"), "{level}");
+    let address = load("server:\n  listen: foo\n", &[]).unwrap_err();
+    assert!(address.contains("server.listen 'foo'"), "{address}");
+    let threads = load("engine:\n  threads: 0\n", &[]).unwrap_err();
+    assert!(threads.contains("engine.threads must be at least 1"), "{threads}");
     let order = load("limits:\n  job_timeout: 1m\n", &[]).unwrap_err();
     assert!(order.contains("limits.deploy_timeout"), "{order}");
     let url = load("server:\n  public_url: http://x\n", &[]).unwrap_err();
