@@ -1,17 +1,19 @@
 //! The agent's configuration file (`config/agent.yaml`): parsed strictly, validated once, then handed down.
 //!
-//! It reads no environment variable and touches nothing but the file that it is given.
+//! Touches nothing but the file that it is given and the variables that override its keys.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::config::{overrides, scalar};
 use crate::tls::TlsPaths;
 
 /// Everything that the agent can be told.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentConfig {
     /// The brokers, tried in turn: `wss://HOST:8142/pcp2/`.
@@ -23,19 +25,19 @@ pub struct AgentConfig {
     /// What is known of every run.
     pub spool_dir: PathBuf,
     /// How long an ended run is known.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "scalar::duration")]
     pub spool_ttl: Duration,
     /// Downloaded task files, by content.
     pub task_cache_dir: PathBuf,
     /// How long an unused task file is kept.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "scalar::duration")]
     pub task_cache_ttl: Duration,
     /// What this node lets the orchestrator do.
     pub modules: Vec<Module>,
     /// Bytes of the largest message, in either direction.
     pub max_message_size: usize,
     /// Time between two pings.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "scalar::duration")]
     pub ping_interval: Duration,
     /// Bytes kept of each output of a run.
     pub output_limit: usize,
@@ -48,7 +50,7 @@ pub struct AgentConfig {
 }
 
 /// A module that can be enabled; `ping`, `echo`, `status` and `bunraku` always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Module {
     Puppet,
@@ -56,7 +58,7 @@ pub enum Module {
 }
 
 /// The PEM files of the node.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SslConfig {
     pub cert: PathBuf,
@@ -66,7 +68,7 @@ pub struct SslConfig {
 }
 
 /// Whether Puppet asks a server for its catalog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PuppetMode {
     /// `puppet agent`.
@@ -76,7 +78,7 @@ pub enum PuppetMode {
 }
 
 /// How Puppet is run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PuppetConfig {
     pub mode: PuppetMode,
@@ -91,12 +93,12 @@ pub struct PuppetConfig {
     /// The manifest for mode `apply`.
     pub manifest: Option<PathBuf>,
     /// How long a run waits for another one to end.
-    #[serde(deserialize_with = "duration")]
+    #[serde(with = "scalar::duration")]
     pub lock_wait: Duration,
 }
 
 /// What is logged, to standard error.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// A level, or directives such as `info,bunraku::agent=debug`.
@@ -105,7 +107,7 @@ pub struct LogConfig {
 }
 
 /// The shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
@@ -181,19 +183,32 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {reason}")]
     Syntax { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Variable(#[from] crate::config::ConfigError),
     #[error("{path}: {key}: {reason}")]
     Value { path: PathBuf, key: &'static str, reason: String },
 }
 
 impl AgentConfig {
-    /// Reads and validates a file.
+    /// Reads a file, applies the `BUNRAKU_…` variables of the environment, and validates.
     ///
     /// # Errors
     /// When the file cannot be read, has an unknown key, or a value that cannot be used.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, std::env::vars_os())
+    }
+
+    /// As [`AgentConfig::load`], with the variables given.
+    ///
+    /// # Errors
+    /// As [`AgentConfig::load`].
+    pub fn load_with(
+        path: &Path,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let config = Self::parse(&text, path)?;
+        let config = overrides::apply(Self::parse(&text, path)?, variables)?;
         config.check().map_err(|(key, reason)| ConfigError::Value { path: path.to_owned(), key, reason })?;
         Ok(config)
     }
@@ -261,12 +276,6 @@ fn check_uri(text: &str, scheme: &str) -> Result<(), String> {
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map_err(|error| serde::de::Error::custom(format!("'{text}' is not a duration such as 30s or 14d: {error}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +295,22 @@ mod tests {
             assert!(shipped.contains(&format!("{key}:")), "{key}");
         }
         assert_eq!(parse("# nothing\n").unwrap(), AgentConfig::default());
+    }
+
+    #[test]
+    fn variables_override_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.yaml");
+        std::fs::write(&path, "").unwrap();
+        let load = |name: &str, value: &str| {
+            AgentConfig::load_with(&path, [(name.into(), value.into())]).map_err(|error| error.to_string())
+        };
+        assert_eq!(load("BUNRAKU_SPOOL_TTL", "2d").unwrap().spool_ttl, 2 * DAY);
+        assert_eq!(load("BUNRAKU_LOG__LEVEL", "debug").unwrap().log.level, "debug");
+        let unknown = load("BUNRAKU_SPOOL", "x").unwrap_err();
+        assert!(unknown.contains("BUNRAKU_SPOOL") && unknown.contains("no key"), "{unknown}");
+        let mode = load("BUNRAKU_PUPPET__MODE", "bad").unwrap_err();
+        assert!(mode.contains("BUNRAKU_PUPPET__MODE"), "{mode}");
     }
 
     #[test]

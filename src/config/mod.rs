@@ -1,9 +1,10 @@
 //! The server's configuration: `bunraku.yaml`, overridden by `BUNRAKU_…` variables, checked and resolved.
 //!
 //! Every key stands once in [`keys`], from which the shipped file and the documentation's table are rendered. The agent's
-//! own file is read by `agent::config`; this module only lends it [`scalar`] and [`yaml`].
+//! own file is read by `agent::config`; this module only lends it [`overrides`], [`scalar`] and [`yaml`].
 
 pub mod keys;
+pub mod overrides;
 pub mod scalar;
 mod sections;
 pub mod template;
@@ -15,21 +16,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::telemetry;
 use crate::tls::TlsPaths;
 pub use sections::{Broker, Engine, LimitsSection, Log, LogFormat, Server, Ssl};
 pub use yaml::ConfigError;
 
-/// What every override begins with; the rest is the key with `__` for the dot, upper case.
-const OVERRIDE_PREFIX: &str = "BUNRAKU_";
 /// The longest duration that makes sense anywhere; far from the end of the calendar, so that deadlines can be computed.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-/// Variables of that prefix which belong to the command line client or to tests, not to this file.
-const NOT_KEYS: [&str; 6] =
-    ["BUNRAKU_URL", "BUNRAKU_TOKEN", "BUNRAKU_CA", "BUNRAKU_LOG", "BUNRAKU_REQUIRE_ALL", "BUNRAKU_CONFIG"];
-
 /// `bunraku.yaml`. Relative paths count from the file's own directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -88,34 +82,11 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let config: Self = yaml::read(path)?;
-        let config = config.overridden(variables)?;
+        let config = overrides::apply(config, variables)?;
         config.check(path)?;
         let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let base = std::path::absolute(base).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Ok(config.anchored(&base))
-    }
-
-    fn overridden(self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
-        let mut tree = serde_json::to_value(&self).expect("a configuration serializes");
-        let mut changed = Vec::new();
-        for (name, value) in variables {
-            let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
-            if !name.starts_with(OVERRIDE_PREFIX) || NOT_KEYS.contains(&name) {
-                continue;
-            }
-            let key = name[OVERRIDE_PREFIX.len()..].to_lowercase().replace("__", ".");
-            let place = find(&mut tree, &key).ok_or_else(|| ConfigError::Variable {
-                name: name.to_owned(),
-                reason: format!("there is no key '{key}'"),
-            })?;
-            *place = scalar::from_text(value);
-            changed.push(name.to_owned());
-        }
-        if changed.is_empty() {
-            return Ok(self);
-        }
-        serde_json::from_value(tree)
-            .map_err(|error| ConfigError::Variable { name: changed.join(", "), reason: error.to_string() })
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
@@ -193,9 +164,4 @@ impl Config {
         let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
         format!("https://{name}:{}", api.port())
     }
-}
-
-/// The place of a dotted key in a tree of objects.
-fn find<'tree>(tree: &'tree mut Value, key: &str) -> Option<&'tree mut Value> {
-    key.split('.').try_fold(tree, |node, part| node.as_object_mut()?.get_mut(part))
 }

@@ -4,4 +4,5 @@
 
 mod killed;
 mod restart;
+mod start;
 mod stop_under_load;
