@@ -4,6 +4,7 @@
 //! for a run, a watch or a grant that the reader asked for, so what waits is bounded by what the reader has open.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 struct Shared<T> {
     queue: Mutex<Vec<T>>,
     arrived: Notify,
+    outlets: AtomicUsize,
 }
 
 /// The reading side; exactly one per inbox.
@@ -25,13 +27,33 @@ pub struct Outlet<T>(Arc<Shared<T>>);
 
 impl<T> Clone for Outlet<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self::new(&self.0)
+    }
+}
+
+impl<T> Drop for Outlet<T> {
+    fn drop(&mut self) {
+        if self.0.outlets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.arrived.notify_one();
+        }
+    }
+}
+
+/// Tells a reader whether anybody can still send.
+#[derive(Debug)]
+pub struct Senders<T>(Arc<Shared<T>>);
+
+impl<T> Senders<T> {
+    /// True when every outlet is dropped. What was sent before may still wait to be read.
+    #[must_use]
+    pub fn are_gone(&self) -> bool {
+        self.0.outlets.load(Ordering::Acquire) == 0
     }
 }
 
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
-        Self(Arc::new(Shared { queue: Mutex::new(Vec::new()), arrived: Notify::new() }))
+        Self(Arc::new(Shared { queue: Mutex::new(Vec::new()), arrived: Notify::new(), outlets: AtomicUsize::new(0) }))
     }
 }
 
@@ -39,7 +61,13 @@ impl<T> Inbox<T> {
     /// A sender into this inbox.
     #[must_use]
     pub fn outlet(&self) -> Outlet<T> {
-        Outlet(Arc::clone(&self.0))
+        Outlet::new(&self.0)
+    }
+
+    /// A view of who can still send.
+    #[must_use]
+    pub fn senders(&self) -> Senders<T> {
+        Senders(Arc::clone(&self.0))
     }
 
     /// Waits until something is there and takes all of it, in order of arrival. Cancel-safe.
@@ -57,9 +85,33 @@ impl<T> Inbox<T> {
     pub fn into_batches(self) -> impl Stream<Item = Vec<T>> {
         stream::unfold(self, |inbox| async move { Some((inbox.take().await, inbox)) })
     }
+
+    /// As [`Inbox::into_batches`], but the stream ends when every outlet is dropped and all that was sent is read.
+    pub fn into_batches_while_open(self) -> impl Stream<Item = Vec<T>> {
+        stream::unfold(self, |inbox| async move {
+            let senders = inbox.senders();
+            loop {
+                // Asked before the queue is looked at: what the last sender left is then seen.
+                let gone = senders.are_gone();
+                let batch = std::mem::take(&mut *inbox.0.queue.lock());
+                if !batch.is_empty() {
+                    return Some((batch, inbox));
+                }
+                if gone {
+                    return None;
+                }
+                inbox.0.arrived.notified().await;
+            }
+        })
+    }
 }
 
 impl<T> Outlet<T> {
+    fn new(shared: &Arc<Shared<T>>) -> Self {
+        shared.outlets.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+
     /// Appends one entry; wakes the reader only when it slept on an empty inbox.
     pub fn send(&self, entry: T) {
         let was_empty = {
@@ -89,7 +141,27 @@ impl<T> Outlet<T> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_last_sender() {
+        let inbox = Inbox::default();
+        let (one, senders) = (inbox.outlet(), inbox.senders());
+        let other = one.clone();
+        let mut batches = std::pin::pin!(inbox.into_batches_while_open());
+        let dropping = async {
+            tokio::task::yield_now().await;
+            drop(one);
+            assert!(!senders.are_gone());
+            other.send(7);
+            drop(other);
+            assert!(senders.are_gone());
+        };
+        let reading = async { (batches.next().await, batches.next().await) };
+        assert_eq!(tokio::join!(reading, dropping).0, (Some(vec![7]), None));
+    }
 
     #[tokio::test]
     async fn everything_arrives_once_in_order() {

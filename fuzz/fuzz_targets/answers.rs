@@ -13,6 +13,6 @@ fuzz_target!(|text: &str| {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return };
     for kind in [JobKind::Deploy, JobKind::Task] {
         let _ = parse_status(&value, kind, true, LIMIT);
-        let _ = parse_results(value.clone(), kind, LIMIT);
+        let _ = parse_results(value.clone(), kind, true, LIMIT);
     }
 });

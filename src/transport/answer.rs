@@ -56,16 +56,35 @@ impl From<PuppetResults> for PuppetOutcome {
     }
 }
 
-/// The outcome that the results of a final answer tell. `kind` decides how they are read.
+/// Cuts what is kept of a Puppet run's results.
+fn bounded(outcome: PuppetOutcome, limit: usize) -> PuppetOutcome {
+    let short = |text: Option<String>| text.map(output::short_text);
+    let (resource_events, cut) = output::cut_list(outcome.resource_events, limit);
+    PuppetOutcome {
+        status: output::short_text(outcome.status),
+        transaction_uuid: short(outcome.transaction_uuid),
+        environment: short(outcome.environment),
+        configuration_version: short(outcome.configuration_version),
+        hash: short(outcome.hash),
+        metrics: output::numbers(outcome.metrics),
+        exitcode: outcome.exitcode,
+        error_type: short(outcome.error_type),
+        error: short(outcome.error),
+        resource_events,
+        resource_events_cut: outcome.resource_events_cut.saturating_add(cut),
+    }
+}
+
+/// The outcome that the results of a final answer tell. `kind` decides how they are read. `may_cancel`: the agent is
+/// ours, so the run can have been canceled.
 #[must_use]
-pub fn parse_results(results: Value, kind: JobKind, output_limit: usize) -> RunOutcome {
-    if is_canceled(&results) {
-        return RunOutcome::Canceled { results };
+pub fn parse_results(results: Value, kind: JobKind, may_cancel: bool, output_limit: usize) -> RunOutcome {
+    if may_cancel && is_canceled(&results) {
+        return canceled(results, output_limit);
     }
     let parsed = match kind {
-        JobKind::Deploy => {
-            PuppetResults::deserialize(results).map(|puppet| RunOutcome::Puppet(Box::new(puppet.into())))
-        }
+        JobKind::Deploy => PuppetResults::deserialize(results)
+            .map(|puppet| RunOutcome::Puppet(Box::new(bounded(puppet.into(), output_limit)))),
         JobKind::Task => ProcessResults::deserialize(results).map(|process| task(process, output_limit)),
     };
     parsed.unwrap_or_else(|error| invalid(&error))
@@ -83,9 +102,9 @@ pub fn parse_status(results: &Value, kind: JobKind, may_cancel: bool, output_lim
     match (results.status, fault) {
         (Status::Running, _) => StatusAnswer::Running,
         (Status::Unknown, Some(text)) if text == NO_RESULTS_DIRECTORY => StatusAnswer::NeverArrived,
-        (Status::Unknown, Some(text)) => StatusAnswer::Unknown(text),
+        (Status::Unknown, Some(text)) => StatusAnswer::Unknown(output::short_text(text)),
         (Status::Unknown, None) => StatusAnswer::Unknown("the agent gives no reason".to_owned()),
-        (_, Some(description)) => StatusAnswer::Over(RunOutcome::Refused { description }),
+        (_, Some(text)) => StatusAnswer::Over(RunOutcome::Refused { description: output::short_text(text) }),
         (Status::Success | Status::Failure, None) => {
             StatusAnswer::Over(finished(results, stdout, kind, may_cancel, output_limit))
         }
@@ -101,27 +120,42 @@ fn finished(
     output_limit: usize,
 ) -> RunOutcome {
     if may_cancel && results.canceled {
-        return RunOutcome::Canceled { results: stdout.unwrap_or_default() };
+        return canceled(stdout.unwrap_or_default(), output_limit);
     }
     if kind == JobKind::Deploy {
         let Some(results) = stdout.filter(Value::is_object) else {
-            let description = "the agent's answer is not valid: the Puppet run's results are no JSON object".to_owned();
-            return RunOutcome::Refused { description };
+            return invalid(&"the Puppet run's results are no JSON object");
         };
-        return parse_results(results, kind, output_limit);
+        return parse_results(results, kind, false, output_limit);
     }
     match results.exitcode {
         Some(exitcode) => {
             task(ProcessResults { exitcode, stdout: results.stdout, stderr: results.stderr }, output_limit)
         }
-        None => RunOutcome::Refused {
-            description: "the agent's answer is not valid: a finished run without an exit code".to_owned(),
-        },
+        None => invalid(&"a finished run without an exit code"),
     }
 }
 
 fn is_canceled(results: &Value) -> bool {
     results.get(CANCELED_KEY) == Some(&Value::Bool(true))
+}
+
+/// A run that was canceled, with what is kept of its results: the exit code and both outputs.
+fn canceled(results: Value, output_limit: usize) -> RunOutcome {
+    let Value::Object(mut told) = results else { return RunOutcome::Canceled { results: Value::Null } };
+    let mut text = |name: &str| match told.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let (stdout, stderr) = (text("stdout"), text("stderr"));
+    let had = (stdout.is_some(), stderr.is_some());
+    let (stdout, stderr) = output::cut(stdout.unwrap_or_default(), stderr.unwrap_or_default(), output_limit);
+    let mut kept = Map::new();
+    kept.insert(CANCELED_KEY.to_owned(), Value::Bool(true));
+    kept.extend(told.remove("exitcode").filter(Value::is_number).map(|code| ("exitcode".to_owned(), code)));
+    kept.extend(had.0.then(|| ("stdout".to_owned(), stdout.into())));
+    kept.extend(had.1.then(|| ("stderr".to_owned(), stderr.into())));
+    RunOutcome::Canceled { results: Value::Object(kept) }
 }
 
 /// The agent's own words where it could not do the work.
@@ -136,13 +170,13 @@ fn task(results: ProcessResults, output_limit: usize) -> RunOutcome {
     RunOutcome::Task(TaskOutcome { exitcode: results.exitcode, stdout, stderr })
 }
 
-/// The outcome for an answer whose shape is wrong.
+/// The outcome for a final answer whose shape is wrong: the run took place, and nobody can tell how it ended.
 pub(super) fn invalid(error: &impl std::fmt::Display) -> RunOutcome {
-    RunOutcome::Refused { description: invalid_text(error) }
+    RunOutcome::Unreadable { description: invalid_text(error) }
 }
 
 pub(super) fn invalid_text(error: &impl std::fmt::Display) -> String {
-    format!("the agent's answer is not valid: {error}")
+    output::short_text(format!("the agent's answer is not valid: {error}"))
 }
 
 #[cfg(test)]

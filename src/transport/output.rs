@@ -1,5 +1,40 @@
 //! Bounds what is kept of a run's output, and says so where something was left out.
 
+use serde_json::{Map, Value};
+
+/// Bytes that are kept of one sentence, name or id of an agent.
+const TEXT: usize = 8 * 1024;
+/// How many counters are kept of one run, and how long their names may be.
+const COUNTERS: usize = 100;
+const COUNTER_NAME: usize = 256;
+
+/// Cuts a text that is no output: an error's description, a name, an id.
+pub(super) fn short_text(text: String) -> String {
+    shorten(text, TEXT)
+}
+
+/// Keeps the counters of a run; whatever is none of them is no metric.
+pub(super) fn numbers(metrics: Map<String, Value>) -> Map<String, Value> {
+    let fits = |(name, value): &(String, Value)| value.is_number() && name.len() <= COUNTER_NAME;
+    metrics.into_iter().filter(fits).take(COUNTERS).collect()
+}
+
+/// Keeps the beginning of a list, up to `limit` bytes of JSON text; also returns how many were left out.
+pub(super) fn cut_list(mut list: Vec<Value>, limit: usize) -> (Vec<Value>, u64) {
+    let mut room = limit;
+    let kept = list.iter().take_while(|entry| match room.checked_sub(entry.to_string().len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    });
+    let kept = kept.count();
+    let left_out = list.len() - kept;
+    list.truncate(kept);
+    (list, u64::try_from(left_out).unwrap_or(u64::MAX))
+}
+
 /// Cuts both outputs of a run so that together they keep at most `limit` bytes, the beginning of each.
 ///
 /// Standard error keeps at least a quarter of the room, if it needs it: that is where the reason stands.

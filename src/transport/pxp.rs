@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::answer::{invalid, invalid_text, parse_results, parse_status};
+use super::output::short_text;
 use super::request::Encoder;
 use super::routes::{Ask, Match, Query, Routes};
 use super::watches::Watches;
@@ -100,8 +101,15 @@ impl PxpTransport {
         let taken = match self.matched(peer, message) {
             // An end can overtake the provisional response that was meant to precede it.
             Some((_, Match::Run { ended: true, .. })) => message.message_type == MessageType::ProvisionalResponse,
-            Some((_, Match::Run { transaction, kind, .. })) => match self.run_signal(message, kind) {
-                Some(signal) => self.signal(transaction, signal),
+            Some((_, Match::Run { transaction, kind, .. })) => match self.run_signal(peer, message, kind) {
+                Some(signal) => {
+                    if matches!(signal, RunSignal::Status(_)) {
+                        // Said about the request itself, so it arrived, also where this overtakes the news of its
+                        // sending.
+                        self.signal(transaction, RunSignal::Accepted);
+                    }
+                    self.signal(transaction, signal)
+                }
                 None => false,
             },
             Some((id, Match::Query { query, kind })) => {
@@ -116,15 +124,16 @@ impl PxpTransport {
     }
 
     /// What an answer tells of a run; `None` when such an answer never belongs to one.
-    fn run_signal(&self, message: &Message, kind: JobKind) -> Option<RunSignal> {
+    fn run_signal(&self, peer: &Peer, message: &Message, kind: JobKind) -> Option<RunSignal> {
         let signal = match message.message_type {
             MessageType::ProvisionalResponse => message.data_as::<Map<String, Value>>().map(|data| {
                 let ready = data.get(CATALOG_READY_KEY) == Some(&Value::Bool(true));
                 if ready { RunSignal::CatalogReady } else { RunSignal::Accepted }
             }),
-            MessageType::NonBlockingResponse => message
-                .data_as::<Response>()
-                .map(|response| RunSignal::Ended(parse_results(response.results, kind, self.output_limit))),
+            MessageType::NonBlockingResponse => message.data_as::<Response>().map(|response| {
+                let may_cancel = peer.spool.is_some();
+                RunSignal::Ended(parse_results(response.results, kind, may_cancel, self.output_limit))
+            }),
             MessageType::RpcErrorMessage => message.data_as::<RpcError>().map(|error| refused(error.description)),
             _ => return None,
         };
@@ -159,6 +168,7 @@ impl PxpTransport {
     }
 
     fn query_refused(&self, query: Query, description: String) -> bool {
+        let description = short_text(description);
         let signal = match query.ask {
             Ask::Status => RunSignal::Status(StatusAnswer::Unknown(description)),
             Ask::Cancel => RunSignal::CancelRefused(description),
@@ -168,7 +178,7 @@ impl PxpTransport {
 
     /// A PCP error: the agent could not even read the request.
     fn pcp_error(&self, peer: &Peer, message: &Message) {
-        let text = message.data_as::<String>().unwrap_or_else(|_| "an error without a text".to_owned());
+        let text = message.data_as::<String>().map_or_else(|_| "an error without a text".to_owned(), short_text);
         let id = message.in_reply_to;
         let matched = id.and_then(|id| self.routes.lock().by_message(&peer.node, id));
         let taken = match (matched, id) {
@@ -189,7 +199,9 @@ impl PxpTransport {
 
 /// What an agent's error about a run means: a refusal, or that it lost the run and cannot tell how it ended.
 fn refused(description: String) -> RunSignal {
-    if description.contains(LOST_PROCESS) {
+    let lost = description.contains(LOST_PROCESS);
+    let description = short_text(description);
+    if lost {
         RunSignal::Status(StatusAnswer::Unknown(description))
     } else {
         RunSignal::Ended(RunOutcome::Refused { description })

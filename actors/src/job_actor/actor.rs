@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::handle::{Binding, Limits, LiveJob, Ports};
 use crate::inbox::{Inbox, Outlet};
 use crate::limits::{Pool, PoolSignal};
-use crate::machine::{Decision, Job, JobInput, Rules};
+use crate::machine::{Decision, Job, JobInput, JobRefusal, Rules};
 use crate::model::{JobId, JobKind, JobSpec, NodeIndex, NodeState, TransactionId};
 use crate::node_runner::Report;
 use crate::ports::{RunSignal, SignalOutlet, StoreError, UnfinishedJob, Write};
@@ -142,6 +142,13 @@ pub(crate) fn next_watcher() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+impl Drop for JobActor {
+    /// However the actor ends, its watches do too. Its runners end by themselves, with their last sender.
+    fn drop(&mut self) {
+        self.unwatch_all();
+    }
+}
+
 impl JobActor {
     fn new(seed: JobSeed) -> Self {
         let record = &seed.job.record;
@@ -223,6 +230,7 @@ impl JobActor {
         self.job = Some(job);
         match stepped {
             Ok(decision) => Some(decision),
+            Err(JobRefusal::ResendsNothing) => None,
             Err(refusal) => {
                 tracing::error!(job = %self.id, %refusal, "input refused");
                 None
@@ -315,7 +323,7 @@ impl JobActor {
         }
         let counts = self.job().counts();
         let waits = counts.get(NodeState::New) + counts.get(NodeState::Ready) > 0;
-        let expiry = waits.then_some(self.spec.start_deadline);
+        let expiry = waits.then_some(self.starts_expire_at());
         let Some(wake) = [expiry, self.window.next_expiry()].into_iter().flatten().min() else { return };
         if let Some((armed, handle)) = self.timer {
             if armed <= wake {
@@ -332,12 +340,17 @@ impl JobActor {
         self.timer = Some((wake, handle));
     }
 
+    /// When the nodes that wait are skipped: a passed deadline ends nothing before settle time is over.
+    fn starts_expire_at(&self) -> DateTime<Utc> {
+        self.spec.start_deadline.max(self.rules.settled_at)
+    }
+
     fn time_passed(&mut self) {
         let now = self.ports.clock.now();
         if self.phase != Phase::Going || !self.job().is_open() {
             return;
         }
-        if self.spec.start_deadline <= now {
+        if self.starts_expire_at() <= now {
             self.window.clear();
             self.decide(JobInput::StartsExpired);
         }

@@ -118,7 +118,11 @@ impl JobActor {
     pub(super) fn report(&mut self, node: NodeIndex, report: Report) {
         match report {
             Report::Accepted => drop(self.decide(JobInput::Accepted { node })),
-            Report::Resend(deadline) => drop(self.decide(JobInput::Resend { node, deadline })),
+            Report::Resend(deadline) => {
+                if !self.decide(JobInput::Resend { node, deadline }) {
+                    self.tell_run(node, NodeInput::ResendRefused);
+                }
+            }
             Report::CatalogReady => {
                 let Some(run) = self.runs.get_mut(&node) else { return };
                 if std::mem::replace(&mut run.compiling, false) {
@@ -235,9 +239,9 @@ impl JobActor {
                 }
             }
             Write::NodeResent { node, .. } => {
-                if let Some(run) = self.runs.get(&node) {
-                    run.outlet.send(NodeInput::ResendCommitted);
-                }
+                // A stop that was decided since then counts already.
+                let stopping = self.job().stop().is_some();
+                self.tell_run(node, if stopping { NodeInput::ResendRefused } else { NodeInput::ResendCommitted });
             }
             Write::NodeEnded { node, hold, .. } => self.run_over(node, hold),
             Write::StopAccepted { mode, .. } => {
@@ -253,6 +257,12 @@ impl JobActor {
             | Write::NodesReady { .. }
             | Write::NodeUnstarted { .. }
             | Write::HoldEnded { .. } => {}
+        }
+    }
+
+    fn tell_run(&self, node: NodeIndex, input: NodeInput) {
+        if let Some(run) = self.runs.get(&node) {
+            run.outlet.send(input);
         }
     }
 

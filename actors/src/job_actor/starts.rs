@@ -32,7 +32,8 @@ impl JobActor {
 
     /// Uses the granted slots, and asks for as many as could be used.
     pub(super) fn start_nodes(&mut self, ctx: &mut Context<Self>) {
-        if self.phase != Phase::Going {
+        // Between the job's deadline and the end of settle time nodes are kept, but none starts.
+        if self.phase != Phase::Going || self.spec.start_deadline <= self.ports.clock.now() {
             self.start_nothing();
             return;
         }

@@ -46,6 +46,8 @@ pub enum JobRefusal {
     NodeState(NodeIndex, NodeState),
     #[error("the job starts nothing any more")]
     StartsNothing,
+    #[error("the job is being stopped, so nothing is sent again")]
+    ResendsNothing,
     #[error("the job is over")]
     Over,
     #[error("some nodes of the job are not over")]
@@ -206,14 +208,14 @@ fn stopping(mut body: Body, mode: StopMode, input: JobInput, at: DateTime<Utc>) 
         }
         JobInput::Stop(_) | JobInput::StartsExpired => Ok(Decision::default()),
         JobInput::Start { .. } | JobInput::NotConnected { .. } => Err(JobRefusal::StartsNothing),
+        JobInput::Resend { .. } => Err(JobRefusal::ResendsNothing),
         JobInput::Settled => return end(body, JobState::Stopped, at, |body| Job::Stopping(body, mode)),
         JobInput::Abort { message } => {
             return abort(body, JobState::Stopped, message, at, |body| Job::Stopping(body, mode));
         }
-        input @ (JobInput::Accepted { .. }
-        | JobInput::Resend { .. }
-        | JobInput::End { .. }
-        | JobInput::Break { .. }) => body.of_running(input, at),
+        input @ (JobInput::Accepted { .. } | JobInput::End { .. } | JobInput::Break { .. }) => {
+            body.of_running(input, at)
+        }
     };
     (Job::Stopping(body, mode), decided)
 }

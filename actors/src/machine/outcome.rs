@@ -23,7 +23,8 @@ const METRICS: [&str; 9] = [
     "skipped",
 ];
 
-/// Judges an agent's last word. `canceled` is the cause of an end that the agent confirms as ours.
+/// Judges an agent's last word. `canceled` is the cause of an end that the agent confirms as ours;
+/// [`Cause::OutcomeUnknown`] when nobody asked for one.
 #[must_use]
 pub fn judge(node: &CertName, action: &Action, outcome: RunOutcome, canceled: Cause) -> NodeEnd {
     let words = Words::of(action.kind());
@@ -37,6 +38,7 @@ pub fn judge(node: &CertName, action: &Action, outcome: RunOutcome, canceled: Ca
         }
         RunOutcome::Task(task) => of_task(node, words, &task),
         RunOutcome::Refused { description } => errored(node, words, refusal_cause(&description), &description),
+        RunOutcome::Unreadable { description } => errored(node, words, Cause::OutcomeUnknown, &description),
         RunOutcome::Canceled { results } => of_cancel(node, words, canceled, &results),
     }
 }
@@ -55,8 +57,11 @@ pub(super) fn errored(node: &CertName, words: Words, cause: Cause, reason: &str)
 }
 
 fn of_cancel(node: &CertName, words: Words, cause: Cause, results: &Value) -> NodeEnd {
-    let timed_out = cause == Cause::TimedOut;
-    let reason = if timed_out { "the run passed its time limit and was ended" } else { "the run was ended by force" };
+    let reason = match cause {
+        Cause::TimedOut => "the run passed its time limit and was ended",
+        Cause::StoppedByForce => "the run was ended by force",
+        _ => "the agent reports that the run was canceled, which was not asked for",
+    };
     let mut end = errored(node, words, cause, reason);
     if let (Value::Object(result), false) = (&mut end.result, results.is_null()) {
         let output = results.get("stdout").cloned().unwrap_or(Value::Null);

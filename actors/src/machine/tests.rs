@@ -164,6 +164,7 @@ fn input() -> impl Strategy<Value = NodeInput> {
         1 => Just(NodeInput::Force),
         1 => Just(NodeInput::Stopping),
         2 => Just(NodeInput::ResendCommitted),
+        1 => Just(NodeInput::ResendRefused),
         1 => signal(RunSignal::Unsent),
         2 => signal(RunSignal::Sent),
         2 => signal(RunSignal::Accepted),
@@ -295,4 +296,66 @@ fn what_did_not_arrive_is_not_sent_again_where_that_could_run_twice() {
     assert_eq!(told(&|facts| facts.spool = Some("another".into())), "outcome_unknown");
     assert_eq!(told(&|facts| facts.contact.link.as_mut().unwrap().contended = true), "outcome_unknown");
     assert_eq!(told(&|facts| facts.stopping = true), "undeliverable");
+}
+
+#[test]
+fn nothing_is_sent_again_once_the_job_is_being_stopped() {
+    let rules = rules();
+    let (node, _) = Node::recover(facts(Some(connection(1, true))), start());
+    let answer = NodeInput::Signal(RunSignal::Status(StatusAnswer::NeverArrived));
+    let (node, effects) = node.step(answer, start() + TimeDelta::seconds(1), &rules);
+    assert!(matches!(&effects.unwrap()[..], [NodeEffect::RecordResend(_)]));
+    let told = |inputs: &[NodeInput]| {
+        let last = inputs.iter().fold((node.clone(), Ok(Vec::new())), |(node, _), input| {
+            node.step(input.clone(), start() + TimeDelta::seconds(2), &rules)
+        });
+        match &last.1.unwrap()[..] {
+            [NodeEffect::Send] => "sent",
+            [NodeEffect::End { end, hold: false }] => end.cause.unwrap().name(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told(&[NodeInput::ResendCommitted]), "sent");
+    assert_eq!(told(&[NodeInput::ResendRefused]), "undeliverable");
+    assert_eq!(told(&[NodeInput::Stopping, NodeInput::ResendCommitted]), "undeliverable");
+}
+
+#[test]
+fn a_cancel_that_nobody_asked_for_is_not_called_a_stop() {
+    let rules = rules();
+    let told = |before: &[NodeInput], seconds: i64| {
+        let (first, _) = Node::recover(facts(Some(connection(1, true))), start());
+        let now = start() + TimeDelta::seconds(seconds);
+        let node = before.iter().fold(first, |node, input| node.step(input.clone(), now, &rules).0);
+        let answer = RunSignal::Ended(RunOutcome::Canceled { results: json!(null) });
+        let effects = node.step(NodeInput::Signal(answer), now, &rules).1.unwrap();
+        let [NodeEffect::End { end, hold: false }] = &effects[..] else { panic!("{effects:?}") };
+        (end.cause.unwrap(), end.message.contains("the agent reports that the run was canceled"))
+    };
+    assert_eq!(told(&[NodeInput::Force], 5), (Cause::StoppedByForce, false));
+    assert_eq!(told(&[], 5), (Cause::OutcomeUnknown, true));
+    assert_eq!(told(&[NodeInput::Stopping], 5), (Cause::OutcomeUnknown, true), "a plain stop cancels nothing");
+    assert_eq!(told(&[], 3_601), (Cause::TimedOut, false), "canceled for its deadline, before a restart");
+}
+
+#[test]
+fn a_final_answer_that_cannot_be_read_leaves_the_outcome_unknown_and_no_hold() {
+    let (node, _) = Node::start(facts(Some(connection(1, true))));
+    let answer = RunSignal::Ended(RunOutcome::Unreadable { description: "not valid".into() });
+    let effects = node.step(NodeInput::Signal(answer), start(), &rules()).1.unwrap();
+    let [NodeEffect::End { end, hold: false }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((end.state, end.cause), (NodeState::Errored, Some(Cause::OutcomeUnknown)));
+}
+
+#[test]
+fn a_loss_that_overtakes_the_news_of_the_sending_ends_the_run() {
+    let (node, _) = Node::start(facts(Some(connection(1, true))));
+    let words = || RunSignal::Status(StatusAnswer::Unknown("lost".into()));
+    let (node, effects) = node.step(NodeInput::Signal(words()), start(), &rules());
+    assert_eq!(effects.unwrap(), [], "about a frame that is still queued a query tells nothing");
+    let (node, effects) = node.step(NodeInput::Signal(RunSignal::Accepted), start(), &rules());
+    assert_eq!(effects.unwrap(), [NodeEffect::RecordAccepted]);
+    let effects = node.step(NodeInput::Signal(words()), start(), &rules()).1.unwrap();
+    let [NodeEffect::End { end, hold: true }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(end.cause, Some(Cause::OutcomeUnknown));
 }

@@ -15,6 +15,11 @@ pub enum RunOutcome {
         /// The agent's description.
         description: String,
     },
+    /// The agent said that the run is over, in a shape that cannot be read: how it ended is not known.
+    Unreadable {
+        /// What is wrong with the answer.
+        description: String,
+    },
     /// The agent confirmed that the run was ended by our cancel, with what is known of it.
     Canceled {
         /// The results that the agent has, if any.

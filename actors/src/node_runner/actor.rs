@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, AsyncContext, Context, SpawnHandle, StreamHandler};
 use chrono::{DateTime, Utc};
 
-use crate::inbox::{Inbox, Outlet};
+use crate::inbox::{Inbox, Outlet, Senders};
 use crate::machine::{Facts, Node, NodeEffect, NodeInput, Rules};
 use crate::model::NodeIndex;
 use crate::ports::{Clock, RunRequest, SignalOutlet, Transport};
@@ -60,6 +60,8 @@ pub(crate) struct NodeRunner {
     clock: Arc<dyn Clock>,
     signals: SignalOutlet,
     inputs: Option<Inbox<NodeInput>>,
+    /// The job's actor. Once it is gone the run is another runner's, and so is its route in the transport.
+    job: Senders<NodeInput>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
     guard: Guard,
 }
@@ -80,6 +82,7 @@ impl NodeRunner {
             transport: seed.transport,
             clock: seed.clock,
             signals: seed.signals,
+            job: seed.inputs.senders(),
             inputs: Some(seed.inputs),
             timer: None,
             guard: Guard { index: seed.index, reports: seed.reports },
@@ -92,6 +95,10 @@ impl NodeRunner {
     }
 
     fn take(&mut self, input: NodeInput, ctx: &mut Context<Self>) {
+        if self.job.are_gone() {
+            // The stream of inputs ends in a moment, and the actor with it.
+            return;
+        }
         let now = self.clock.now();
         let node = std::mem::replace(&mut self.node, Node::Over);
         let (node, stepped) = node.step(input, now, &self.rules);
@@ -123,6 +130,9 @@ impl NodeRunner {
 
     /// Keeps one timer: an earlier wish replaces it, a later one waits until it fires.
     fn arm(&mut self, ctx: &mut Context<Self>) {
+        if self.job.are_gone() {
+            return;
+        }
         let Some(wake) = self.node.wake(&self.rules) else { return };
         if let Some((armed, handle)) = self.timer {
             if armed <= wake {
@@ -145,7 +155,10 @@ impl Actor for NodeRunner {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(inputs) = self.inputs.take() else { return };
-        ctx.add_stream(inputs.into_batches());
+        ctx.add_stream(inputs.into_batches_while_open());
+        if self.job.are_gone() {
+            return;
+        }
         let kind = self.request.action.kind();
         self.transport.expect(&self.request.node, self.request.transaction, kind, self.signals.clone());
         let effects = std::mem::take(&mut self.begin);
@@ -160,5 +173,10 @@ impl StreamHandler<Vec<NodeInput>> for NodeRunner {
             self.take(input, ctx);
         }
         self.arm(ctx);
+    }
+
+    /// The job's actor is gone without an end of this run: its successor follows the run from here on.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }

@@ -9,7 +9,7 @@ use crate::model::NodeEnd;
 pub(crate) enum Report {
     /// The agent has the request: to be recorded.
     Accepted,
-    /// A fresh deadline to commit; answered by `ResendCommitted`.
+    /// A fresh deadline to commit; answered by `ResendCommitted` or `ResendRefused`.
     Resend(DateTime<Utc>),
     /// The compile slot is free.
     CatalogReady,

@@ -130,6 +130,12 @@ impl ScriptedTransport {
         self.0.world.lock().sends.clone()
     }
 
+    /// How many watches there are.
+    #[must_use]
+    pub fn watches(&self) -> usize {
+        self.0.world.lock().watches.len()
+    }
+
     /// Every run that began, in order.
     #[must_use]
     pub fn executions(&self) -> Vec<Execution> {

@@ -98,3 +98,17 @@ fn a_job_that_breaks_again_and_again_is_ended() {
         assert_eq!(world.agents.peak(None), 9);
     });
 }
+
+#[test]
+fn nothing_is_left_of_an_actor_that_broke_down() {
+    // Long enough for a runner that was left behind to lose patience with a run it hears nothing of.
+    let (world, nodes) = World::flat(settled(), 10, &Script::lasting(seconds(1_500)));
+    world.agents.script(&nodes[0], Script::default());
+    world.live_over(Trap::new(&world, 1), async |service| {
+        let job = service.deploy(&nodes, 9).await;
+        service.reached(job, NodeState::Running, 9).await;
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(world.agents.sends().len(), 10);
+        assert_eq!(world.agents.watches(), 0);
+    });
+}

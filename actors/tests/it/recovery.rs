@@ -133,3 +133,27 @@ fn a_shutdown_commits_what_is_decided_and_jobs_go_on() {
     });
     world.live(async |service| assert_eq!(service.end(job).await, JobState::Finished));
 }
+
+#[test]
+fn starts_do_not_expire_before_the_settle_time() {
+    let limits = Limits { job_timeout: seconds(150), ..Limits::default() };
+    let (world, nodes) = World::flat(limits, 2, &Script::lasting(seconds(135)));
+    nodes.iter().for_each(|node| world.agents.disconnect(node));
+    let job = world.live(async |service| {
+        let mut command = crate::support::deploy(&nodes, 1);
+        command.common.timeout = Some(seconds(149));
+        let job = service.engine.deploy(command).await.unwrap();
+        tokio::time::sleep(seconds(20)).await;
+        nodes.iter().for_each(|node| world.agents.connect(node));
+        tokio::time::sleep(seconds(80)).await;
+        job
+    });
+    world.live(async |service| {
+        tokio::time::sleep(seconds(60)).await;
+        let states = world.store.node_states(job);
+        assert_eq!(states["n0001"], NodeState::Ready, "10 s after the job's deadline, before the service is settled");
+        assert_eq!(service.end(job).await, JobState::Failed);
+        assert_eq!(service.cause(job, &nodes[1]), "job_timed_out");
+        assert_eq!(world.agents.executions().len(), 1, "none starts after the deadline either");
+    });
+}

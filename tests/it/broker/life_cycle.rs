@@ -98,8 +98,9 @@ async fn answers_of_the_wrong_shape_end_the_run_with_the_reason() {
     let transaction = rig.run("a", 1);
     agent.hear_request().await;
     agent.say(MessageType::NonBlockingResponse, about(transaction)).await;
-    let [(1, RunSignal::Sent), (1, RunSignal::Ended(RunOutcome::Refused { description }))] = rig.signals().await else {
-        panic!("refused")
+    let [(1, RunSignal::Sent), (1, RunSignal::Ended(RunOutcome::Unreadable { description }))] = rig.signals().await
+    else {
+        panic!("unreadable")
     };
     assert!(description.starts_with("the agent's answer is not valid: "), "{description}");
     assert!(description.contains("missing field `results`"), "{description}");
@@ -256,4 +257,18 @@ async fn many_nodes_run_at_once() {
     assert_eq!(ended, (0..NODES).collect::<Vec<_>>());
     drop(serving);
     until("everyone left", || rig.sessions.count() == 0).await;
+}
+
+#[tokio::test]
+async fn the_loss_of_a_run_that_its_agent_tells_of_proves_that_the_request_arrived() {
+    let rig = Rig::start().await;
+    let mut agent = rig.agent("a").await;
+    let transaction = rig.run("a", 1);
+    let (_, id) = agent.hear_request().await;
+    let lost = format!("{}: no exit code", bunraku::wire::pxp::LOST_PROCESS);
+    agent
+        .say(MessageType::RpcErrorMessage, json!({"transaction_id": transaction, "id": id, "description": lost}))
+        .await;
+    let unknown = RunSignal::Status(StatusAnswer::Unknown(lost));
+    assert_eq!(rig.signals().await, [(1, RunSignal::Sent), (1, RunSignal::Accepted), (1, unknown)]);
 }

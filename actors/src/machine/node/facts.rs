@@ -88,13 +88,18 @@ impl Facts {
             return self.end(Cause::OutcomeUnknown, "whether the request arrived is not known", true, rules);
         }
         if self.stopping {
-            let reason = "the request did not arrive, and the job is being stopped";
-            return self.end(Cause::Undeliverable, reason, false, rules);
+            return self.undeliverable(rules);
         }
         self.deadline = now + rules.run_timeout;
         self.contact.last_chance = None;
         let deadline = self.deadline;
         (Node::Resending(self), vec![NodeEffect::RecordResend(deadline)])
+    }
+
+    /// The request did not arrive and is not sent again: nothing can be left running.
+    pub(super) fn undeliverable(self, rules: &Rules) -> (Node, Vec<NodeEffect>) {
+        let reason = "the request did not arrive, and the job is being stopped";
+        self.end(Cause::Undeliverable, reason, false, rules)
     }
 
     /// When the deadline counts.

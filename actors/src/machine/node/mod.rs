@@ -59,6 +59,8 @@ pub enum NodeInput {
     Signal(RunSignal),
     /// The fresh deadline of a resend is committed.
     ResendCommitted,
+    /// The job is being stopped, so the frame is not sent again.
+    ResendRefused,
     /// The job was stopped: what did not arrive is not sent again.
     Stopping,
     /// A stop by force is committed.
@@ -78,7 +80,7 @@ pub enum NodeEffect {
     Cancel,
     /// Record the acknowledgement.
     RecordAccepted,
-    /// Commit a fresh deadline, then tell [`NodeInput::ResendCommitted`].
+    /// Commit a fresh deadline, then tell [`NodeInput::ResendCommitted`] or [`NodeInput::ResendRefused`].
     RecordResend(Time),
     /// Give the compile slot back.
     CatalogReady,
@@ -119,7 +121,8 @@ impl Node {
         }
         match input {
             NodeInput::Signal(signal) => accept(self.signal(signal, now, rules)),
-            NodeInput::ResendCommitted => self.resend_committed(),
+            NodeInput::ResendCommitted => self.resend_answered(true, rules),
+            NodeInput::ResendRefused => self.resend_answered(false, rules),
             NodeInput::Stopping => {
                 let mut state = self;
                 if let Some(facts) = state.facts_mut() {
@@ -183,9 +186,10 @@ impl Node {
         }
     }
 
-    fn resend_committed(self) -> Step {
+    fn resend_answered(self, granted: bool, rules: &Rules) -> Step {
         match self {
-            Self::Resending(facts) => accept(facts.send()),
+            Self::Resending(facts) if granted && !facts.stopping => accept(facts.send()),
+            Self::Resending(facts) => accept(facts.undeliverable(rules)),
             // Meanwhile the agent gave a sign of the first frame, or the run is being ended.
             other @ (Self::Accepted(_) | Self::Canceling { .. }) => (other, Ok(Vec::new())),
             other @ (Self::Queued(_) | Self::Unsent { .. } | Self::Sent { .. } | Self::Over) => {

@@ -25,7 +25,7 @@ impl Node {
                 }
                 (state, effects)
             }
-            RunSignal::Ended(outcome) => self.ended(outcome, rules),
+            RunSignal::Ended(outcome) => self.ended(outcome, now, rules),
             RunSignal::Status(answer) => self.status(answer, now, rules),
             RunSignal::CancelAccepted => (self, Vec::new()),
             RunSignal::CancelRefused(reason) => match self {
@@ -108,24 +108,26 @@ impl Node {
         }
     }
 
-    fn ended(self, outcome: RunOutcome, rules: &Rules) -> (Self, Vec<NodeEffect>) {
+    fn ended(self, outcome: RunOutcome, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
+        let Some(facts) = self.facts() else { return (self, Vec::new()) };
         let canceled = match &self {
             Self::Canceling { cause, .. } => *cause,
+            // The cancel of a deadline is not committed: before a restart the same run may have been canceled for it.
+            _ if facts.deadline <= now => Cause::TimedOut,
             Self::Queued(_)
             | Self::Unsent { .. }
             | Self::Resending(_)
             | Self::Sent { .. }
             | Self::Accepted(_)
-            | Self::Over => Cause::StoppedByForce,
+            | Self::Over => Cause::OutcomeUnknown,
         };
-        let Some(facts) = self.facts() else { return (self, Vec::new()) };
         let end = judge(&facts.node, &rules.action, outcome, canceled);
         (Self::Over, vec![NodeEffect::End { end: Box::new(end), hold: false }])
     }
 
     fn status(self, answer: StatusAnswer, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
         let (mut state, mut effects) = match answer {
-            StatusAnswer::Over(outcome) => return self.ended(outcome, rules),
+            StatusAnswer::Over(outcome) => return self.ended(outcome, now, rules),
             StatusAnswer::NeverArrived => return self.never_arrived(now, rules),
             StatusAnswer::Unknown(words) => return self.unknown(&words, rules),
             StatusAnswer::Running => self.arrived(),

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::machine::outcome::errored;
-use crate::machine::{Job, JobInput, Words};
+use crate::machine::{Job, JobInput, JobRefusal, Words};
 use crate::model::{
     Cause, CertName, JobId, JobKind, JobSpec, JobState, NodeEnd, NodeIndex, NodeState, Owner, RunKey, StopMode,
 };
@@ -184,4 +184,18 @@ proptest! {
             prop_assert!(job.step(JobInput::Stop(StopMode::Force), start()).1.unwrap().writes.is_empty());
         }
     }
+}
+
+#[test]
+fn a_stopping_job_sends_nothing_again() {
+    let spec = spec(1, &[]);
+    let (job, _) = Job::restore(JobId(1), Arc::clone(&spec), JobState::Running, None, &fresh(&spec));
+    let node = NodeIndex(0);
+    let (job, started) = job.step(JobInput::Start { node, deadline: start(), spool: None }, start());
+    assert_eq!(started.unwrap().writes.len(), 1);
+    let resend = JobInput::Resend { node, deadline: start() };
+    let (job, resent) = job.step(resend.clone(), start());
+    assert!(matches!(&resent.unwrap().writes[..], [Write::NodeResent { .. }]));
+    let (job, _) = job.step(JobInput::Stop(StopMode::Plain), start());
+    assert_eq!(job.step(resend, start()).1.unwrap_err(), JobRefusal::ResendsNothing);
 }
