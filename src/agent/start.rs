@@ -4,6 +4,7 @@
 //! the final answer is queued.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::watch;
@@ -112,19 +113,32 @@ async fn record(agent: &Arc<Agent>, request: &Request, job: Option<String>) -> s
     .await
 }
 
-/// Records the end of a run and queues its final answer.
+/// How long to wait before another try to record an end: doubled each time, up to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Records the end of a run and queues its final answer. Until the record is written the run counts as running: an
+/// outcome that is known must not become unknown because a disk is full for a while.
 async fn finish(agent: &Arc<Agent>, transaction: Uuid, outcome: Outcome) {
-    let spool = agent.spool.clone();
-    RunFile::discard(&spool.directory(transaction));
-    match off_thread(move || spool.finish(transaction, &outcome)).await {
-        Ok(metadata) => {
-            tracing::info!(%transaction, status = ?metadata.status, "a run ended");
-            if metadata.owes_answer() {
-                agent.outbox.finally(transaction);
+    RunFile::discard(&agent.spool.directory(transaction));
+    let outcome = Arc::new(outcome);
+    let mut pause = FIRST_RETRY;
+    loop {
+        let (spool, outcome) = (agent.spool.clone(), Arc::clone(&outcome));
+        match off_thread(move || spool.finish(transaction, &outcome)).await {
+            Ok(metadata) => {
+                tracing::info!(%transaction, status = ?metadata.status, "a run ended");
+                if metadata.owes_answer() {
+                    agent.outbox.finally(transaction);
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%transaction, %error, "cannot record the end of a run; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_RETRY);
             }
         }
-        // The run stays "running" on the disk; the next agent reads its outcome again.
-        Err(error) => tracing::error!(%transaction, %error, "cannot record the end of a run"),
     }
 }
 

@@ -21,6 +21,8 @@ const NOT_FOUND: i64 = 127;
 const NOT_EXECUTABLE: i64 = 126;
 /// What a shell adds to the number of the signal that ended a process.
 const SIGNAL_BASE: i64 = 128;
+/// How long to wait before another try to write the exit code.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the size of the outputs is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -47,10 +49,13 @@ fn run(directory: &Path) -> io::Result<()> {
     let exit_code = match spawn(&order, input, stdout.try_clone()?, stderr.try_clone()?) {
         Ok(mut child) => {
             if let Some(process) = ProcessId::of(child.id()) {
-                write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED)?;
+                // Without this record a cancel still finds the work below our own process. Leaving now would abandon it.
+                let _ = write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED);
             }
-            let status = wait(&mut child, order.output_limit, vec![stdout, stderr.try_clone()?])?;
-            tell_signal(status, &mut stderr)?;
+            let outputs = vec![stdout, stderr.try_clone()?];
+            let status = wait(&mut child, order.output_limit, outputs)?;
+            // A full disk must not cost the exit code as well.
+            let _ = tell_signal(status, &mut stderr);
             exit_code(status)
         }
         Err(error) => {
@@ -58,8 +63,19 @@ fn run(directory: &Path) -> io::Result<()> {
             if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
         }
     };
-    stderr.sync_all()?;
-    write_atomic(&directory.join(EXIT_CODE), format!("{exit_code}\n").as_bytes(), SHARED)
+    // Fails on a full disk, as what was written before did.
+    let _ = stderr.sync_all();
+    let exit_code = format!("{exit_code}\n");
+    until_written(|| write_atomic(&directory.join(EXIT_CODE), exit_code.as_bytes(), SHARED));
+    Ok(())
+}
+
+/// Tries until it succeeds: the exit code is all that tells how the run ended, and a full disk is freed some day. The
+/// agent takes the run for running meanwhile, which is the truth as far as anybody can know it.
+fn until_written(mut write: impl FnMut() -> io::Result<()>) {
+    while write().is_err() {
+        std::thread::park_timeout(RETRY_INTERVAL);
+    }
 }
 
 fn create_output(path: &Path) -> io::Result<File> {
