@@ -78,6 +78,8 @@ fn refusal_cause(description: &str) -> Cause {
         Cause::RefusedByPolicy
     } else if has(&["Failed to download", "Cannot download", "master-uris"]) {
         Cause::TaskFilesUnreachable
+    } else if has(&["the agent was restarted before the run was started"]) {
+        Cause::Undeliverable
     } else if has(&["exceeded max-message-size", "returned invalid", "returned no results"]) {
         // The work was done; only its outcome cannot be told.
         Cause::OutcomeUnknown
@@ -96,7 +98,9 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
         (Some("agent_exit_non_zero"), _) if reported => (NodeState::Failed, Some(Cause::RunFailed)),
         (_, "failed") => (NodeState::Failed, Some(Cause::RunFailed)),
         (Some(_), _) => (NodeState::Errored, Some(Cause::RunFailed)),
-        (None, "changed" | "unchanged") => (NodeState::Finished, None),
+        (None, "changed" | "unchanged") if matches!(outcome.exitcode, 0 | 2) => (NodeState::Finished, None),
+        // A good status beside a bad exit code: the run took place, and it did not end well.
+        (None, "changed" | "unchanged") => (NodeState::Failed, Some(Cause::RunFailed)),
         (None, _) => (NodeState::Errored, Some(Cause::OutcomeUnknown)),
     };
     if let (NodeState::Errored, Some(cause)) = (state, cause) {

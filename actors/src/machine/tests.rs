@@ -68,6 +68,21 @@ fn puppet_outcomes_are_told_apart() {
 }
 
 #[test]
+fn a_good_status_beside_a_bad_exit_code_is_no_success() {
+    for (exitcode, state) in [(0, NodeState::Finished), (2, NodeState::Finished), (1, NodeState::Failed)] {
+        let outcome = PuppetOutcome { status: "unchanged".into(), exitcode, ..PuppetOutcome::default() };
+        assert_eq!(judged(&deploy(), RunOutcome::Puppet(Box::new(outcome))).state, state, "{exitcode}");
+    }
+}
+
+#[test]
+fn a_run_that_a_restart_of_the_agent_prevented_was_not_refused() {
+    let description = "Failed to execute … Error: the agent was restarted before the run was started".to_owned();
+    let end = judged(&deploy(), RunOutcome::Refused { description });
+    assert_eq!((end.state, end.cause), (NodeState::Errored, Some(Cause::Undeliverable)));
+}
+
+#[test]
 fn a_finished_deploy_has_all_counters() {
     let outcome = PuppetOutcome { status: "changed".into(), ..PuppetOutcome::default() };
     let end = judged(&deploy(), RunOutcome::Puppet(Box::new(outcome)));

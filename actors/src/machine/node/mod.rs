@@ -219,7 +219,7 @@ impl Node {
             None => (facts.spool.is_some(), false),
         };
         if !can_cancel {
-            return facts.end(unconfirmed(cause), NO_CANCEL, true, rules);
+            return facts.end(unconfirmed(cause), &because(cause, NO_CANCEL), true, rules);
         }
         let until = (now + rules.cancel_timeout).max(rules.settled_at);
         let effects = if connected { vec![NodeEffect::Cancel] } else { Vec::new() };
@@ -250,7 +250,7 @@ impl Node {
                 facts.end(cause, &reason, false, rules)
             }
             Self::Canceling { facts, cause, until } if until <= now => {
-                facts.end(unconfirmed(cause), "the agent did not confirm the end of the run", true, rules)
+                facts.end(unconfirmed(cause), &because(cause, "the agent did not confirm its end"), true, rules)
             }
             Self::Queued(facts) if facts.overdue_at(rules) <= now => {
                 Self::Queued(facts).cancel(Cause::TimedOut, now, rules)
@@ -276,6 +276,12 @@ const NO_CANCEL: &str = "the agent cannot end a run";
 
 fn accept((state, effects): (Node, Vec<NodeEffect>)) -> Step {
     (state, Ok(effects))
+}
+
+/// The reason of an end by us, beginning with why we ended the run: the message is all that many clients show.
+fn because(cause: Cause, what_then: &str) -> String {
+    let why = if cause == Cause::TimedOut { "the run passed its time limit" } else { "the job was stopped by force" };
+    format!("{why}, and {what_then}")
 }
 
 /// The cause of an end by us that the agent did not confirm.

@@ -4,7 +4,7 @@ use crate::machine::outcome::judge;
 use crate::model::{Cause, RunOutcome};
 use crate::ports::{Connection, RunSignal, StatusAnswer};
 
-use super::{Facts, NO_CANCEL, Node, NodeEffect, Rules, Time, unconfirmed};
+use super::{Facts, NO_CANCEL, Node, NodeEffect, Rules, Time, because, unconfirmed};
 
 impl Node {
     pub(super) fn signal(mut self, signal: RunSignal, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
@@ -31,7 +31,7 @@ impl Node {
             RunSignal::CancelRefused(reason) => match self {
                 Self::Canceling { facts, cause, .. } => {
                     let reason = format!("the agent did not end the run: {reason}");
-                    facts.end(unconfirmed(cause), &reason, true, rules)
+                    facts.end(unconfirmed(cause), &because(cause, &reason), true, rules)
                 }
                 other @ (Self::Queued(_)
                 | Self::Unsent { .. }
@@ -191,7 +191,7 @@ impl Node {
             }
             Self::Canceling { mut facts, cause, until } => {
                 if !can_cancel {
-                    return facts.end(unconfirmed(cause), NO_CANCEL, true, rules);
+                    return facts.end(unconfirmed(cause), &because(cause, NO_CANCEL), true, rules);
                 }
                 let mut effects = vec![NodeEffect::Cancel];
                 effects.extend(facts.ask(now));
