@@ -81,7 +81,7 @@ pub(super) enum Phase {
     Over,
     /// The service ends.
     Draining,
-    /// The store is broken.
+    /// The store refused what was decided: another actor begins again from what is committed.
     Broken,
 }
 
@@ -272,6 +272,15 @@ impl JobActor {
         ctx.stop();
     }
 
+    /// Stops without a goodbye, as after a panic. A service that ends leaves the job to the next start.
+    pub(super) fn break_down(&mut self, ctx: &mut Context<Self>) {
+        if self.phase == Phase::Draining {
+            self.leave(Note::Drained(self.id), ctx);
+        }
+        self.phase = Phase::Broken;
+        ctx.stop();
+    }
+
     fn control(&mut self, control: Control, ctx: &mut Context<Self>) {
         match control {
             Control::Stop { mode, ticket } => {
@@ -280,7 +289,6 @@ impl JobActor {
                 self.ledger.submit_and_tell(decision.writes, ticket);
             }
             Control::HoldOver(transaction) => self.holds.retain(|held| *held != transaction),
-            Control::Drain if self.phase == Phase::Broken => self.leave(Note::Drained(self.id), ctx),
             Control::Drain => self.phase = Phase::Draining,
             Control::Retire => {
                 self.commit_decided();

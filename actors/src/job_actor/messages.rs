@@ -1,7 +1,7 @@
 //! What the Supervisor and a job tell each other. All of it travels through inboxes; nobody waits for a reply.
 
 use crate::model::{JobId, NodeCounts, StopMode, TransactionId};
-use crate::ports::{Held, StoreError};
+use crate::ports::Held;
 
 /// Names a stop that someone waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +31,6 @@ pub(crate) enum Note {
     Over(JobId),
     /// Everything decided is committed, and the actor is gone; the job goes on at the next start.
     Drained(JobId),
-    /// The actor panicked.
+    /// The actor panicked, or the store refused for good what it decided.
     Crashed(JobId),
-    /// The store failed for good: nothing of this job can go on in this process.
-    StoreFailed(JobId, StoreError),
 }

@@ -196,9 +196,8 @@ impl JobActor {
                 ctx.run_later(LAST_RETRY, |actor, _| actor.settle());
             }
             StoreReply::Appended(Err(error)) | StoreReply::Settled(Err(error)) => {
-                tracing::error!(job = %self.id, %error, "the job cannot go on in this process");
-                self.phase = Phase::Broken;
-                self.guard.notes.send(Note::StoreFailed(self.id, error));
+                tracing::error!(job = %self.id, %error, "the store refused what was decided");
+                self.break_down(ctx);
             }
         }
     }

@@ -57,10 +57,12 @@ pub(super) fn errored(node: &CertName, words: Words, cause: Cause, reason: &str)
 }
 
 fn of_cancel(node: &CertName, words: Words, cause: Cause, results: &Value) -> NodeEnd {
-    let reason = match cause {
-        Cause::TimedOut => "the run passed its time limit and was ended",
-        Cause::StoppedByForce => "the run was ended by force",
-        _ => "the agent reports that the run was canceled, which was not asked for",
+    let reason = if cause == Cause::TimedOut {
+        "the run passed its time limit and was ended"
+    } else if cause == Cause::StoppedByForce {
+        "the run was ended by force"
+    } else {
+        "the agent reports that the run was canceled, which was not asked for"
     };
     let mut end = errored(node, words, cause, reason);
     if let (Value::Object(result), false) = (&mut end.result, results.is_null()) {

@@ -71,7 +71,7 @@ pub(crate) struct Supervisor {
     /// Jobs that are being committed: their answers are still to be given.
     creating: u32,
     /// Who waits for the end.
-    leaving: Vec<oneshot::Sender<()>>,
+    pub(super) leaving: Vec<oneshot::Sender<()>>,
 }
 
 impl Supervisor {
@@ -131,10 +131,6 @@ impl Supervisor {
             Note::HoldLeft(held) => self.follow_hold(held, ctx),
             Note::Over(job) | Note::Drained(job) => self.forget_job(job, ctx),
             Note::Crashed(job) => self.rebuild(job, ctx),
-            Note::StoreFailed(job, error) => {
-                self.board.set(Readiness::Broken(error.to_string()));
-                self.answer_stops(job, &Err(error.into()));
-            }
         }
     }
 

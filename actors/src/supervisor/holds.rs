@@ -18,6 +18,8 @@ use super::actor::Supervisor;
 
 /// How often a hold is asked about while its node stays connected.
 const ASK_EVERY: Duration = Duration::from_secs(300);
+/// How long to wait before ends that the store refused are handed in again.
+const END_RETRY: Duration = Duration::from_secs(5);
 
 struct Hold {
     held: Held,
@@ -130,6 +132,7 @@ impl Supervisor {
             supervisor.holds.appending = false;
             if let Err(error) = result {
                 tracing::error!(%error, holds = ends.len(), "the end of holds could not be committed");
+                ctx.run_later(END_RETRY, Self::commit_hold_ends);
                 return;
             }
             supervisor.holds.ending.drain(..ends.len());

@@ -1,4 +1,4 @@
-//! Back to life: after a restart of the service, and after a panic of a job's actor.
+//! Back to life: after a restart of the service, and after a panic of a job's actor or a group that the store refused.
 //!
 //! What is committed as started or held counts in the limits before anything new may start.
 
@@ -22,6 +22,8 @@ use super::board::Readiness;
 const CRASHES: u32 = 3;
 /// How long to wait before the store is asked again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before it is tried again to end a job that was given up.
+const END_RETRY: Duration = Duration::from_secs(5);
 
 /// What a rebuilt job begins with.
 struct Found {
@@ -81,6 +83,10 @@ impl Supervisor {
 
     /// A job's actor broke down: another one takes over from what is committed.
     pub(super) fn rebuild(&mut self, job: JobId, ctx: &mut Context<Self>) {
+        if !self.leaving.is_empty() {
+            // Nobody would drain a new actor; the job goes on at the next start.
+            return self.forget_job(job, ctx);
+        }
         let Some(entry) = self.jobs.get_mut(&job) else { return };
         entry.crashes += 1;
         let crashes = entry.crashes;
@@ -109,6 +115,7 @@ impl Supervisor {
                 tracing::error!(%job, %error, "the job cannot be taken up");
                 supervisor.board.set(Readiness::Broken(error.to_string()));
                 supervisor.answer_stops(job, &Err(error.into()));
+                supervisor.forget_job(job, ctx);
             }
         }));
     }
@@ -157,10 +164,15 @@ impl Supervisor {
                     supervisor.follow_hold(held, ctx);
                 }
             }
-            supervisor.pool.leave(job, kind);
-            if let Err(error) = &counts {
-                tracing::error!(%job, %error, "the end of a broken job could not be committed");
+            if let Err(error) = counts {
+                // Its runs still count. Were it left here, nothing would end it before the next start.
+                tracing::error!(%job, %error, "the end of a broken job could not be committed, and is tried again");
+                supervisor.board.set(Readiness::Broken(error.to_string()));
+                supervisor.answer_stops(job, &Err(error.into()));
+                ctx.run_later(END_RETRY, move |supervisor, ctx| supervisor.rebuild(job, ctx));
+                return;
             }
+            supervisor.pool.leave(job, kind);
             supervisor.answer_stops(job, &counts.map_err(Into::into));
             supervisor.forget_job(job, ctx);
         }));

@@ -75,6 +75,8 @@ struct Behavior {
     delay: Duration,
     /// That many writes are refused as not available.
     refusals: u32,
+    /// That many appends fail for good after them.
+    failures: u32,
     appends: u64,
 }
 
@@ -101,6 +103,11 @@ impl MemoryStore {
     /// Refuses the next writes as not available.
     pub fn refuse(&self, writes: u32) {
         self.behavior.lock().refusals = writes;
+    }
+
+    /// Makes the next appends fail for good, each with nothing of it committed.
+    pub fn fail(&self, appends: u32) {
+        self.behavior.lock().failures = appends;
     }
 
     /// How many groups were committed.
@@ -161,6 +168,13 @@ impl JobStore for MemoryStore {
 
     async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.admit().await?;
+        {
+            let mut behavior = self.behavior.lock();
+            if behavior.failures > 0 {
+                behavior.failures -= 1;
+                return Err(StoreError::Failed("the test says so".into()));
+            }
+        }
         let fresh: Arc<[EventRecord]> = {
             let mut rows = self.rows.lock();
             let before = rows.events.len();

@@ -112,3 +112,34 @@ fn nothing_is_left_of_an_actor_that_broke_down() {
         assert_eq!(world.agents.watches(), 0);
     });
 }
+
+#[test]
+fn a_refused_group_is_decided_anew_and_harms_no_other_job() {
+    let (world, nodes) = World::flat(settled(), 12, &Script::lasting(seconds(20)));
+    world.live(async |service| {
+        let job = service.deploy(&nodes[..8], 4).await;
+        service.reached(job, NodeState::Running, 4).await;
+        world.store.fail(2);
+        let beside = service.deploy(&nodes[8..], 0).await;
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(service.end(beside).await, JobState::Finished);
+        assert_eq!(service.engine.trouble(), None);
+        assert!(world.agents.peak(Some(job)) <= 4);
+        assert_eq!(world.agents.watches(), 0);
+    });
+}
+
+#[test]
+fn a_job_whose_groups_are_all_refused_ends_when_the_store_takes_its_end() {
+    let (world, nodes) = World::flat(settled(), 4, &Script::lasting(seconds(100)));
+    world.live(async |service| {
+        let job = service.deploy(&nodes, 2).await;
+        service.reached(job, NodeState::Running, 2).await;
+        // Four actors, and the first two tries to end the job.
+        world.store.fail(6);
+        assert_eq!(service.end(job).await, JobState::Failed);
+        assert_eq!(service.told(job).last().map(String::as_str), Some("job_aborted"));
+        assert!(service.engine.trouble().is_some(), "the store refused even the end");
+        service.engine.shutdown().await.unwrap();
+    });
+}
