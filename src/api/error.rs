@@ -4,6 +4,7 @@
 //! are shown only where they are names or numbers.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
@@ -106,6 +107,14 @@ impl ApiError {
         )
     }
 
+    /// 408 for a body that does not arrive; the connection is of no more use.
+    #[must_use]
+    pub fn request_timeout(waited: Duration) -> Self {
+        let msg = format!("the request body did not arrive within {waited:?}");
+        let details = json!({ "seconds": waited.as_secs_f64() });
+        Self::new(StatusCode::REQUEST_TIMEOUT, "puppetlabs.orchestrator/request-timeout", msg, details)
+    }
+
     /// 401 with a kind of the RBAC namespace.
     #[must_use]
     pub fn unauthenticated(kind: &'static str, msg: &str) -> Self {
@@ -176,6 +185,9 @@ impl ResponseError for ApiError {
         response.content_type(JSON);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            response.force_close();
         }
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.insert_header((ALLOW, self.allowed_methods()));

@@ -28,7 +28,7 @@ pub(super) async fn content(
     path: web::Path<(String, String, String)>,
 ) -> Answer {
     if !MOUNTS.contains(&path.0.as_str()) {
-        return Err(ApiError::not_found("task files are under tasks, modules and plugins"));
+        return Err(ApiError::not_found("task files are under tasks, modules, plugins and scripts"));
     }
     let node = peer(&req)?;
     let sha256 = hash(&Query::of(&req))?;

@@ -118,7 +118,8 @@ impl Pages for JobPages {
         query.offset = query.offset.saturating_add(got);
         self.total = page.total;
         self.left = self.left.map(|left| left.saturating_sub(got));
-        let last = got < wanted || self.left == Some(0) || query.offset >= page.total;
+        // A page may be shorter than asked for: large jobs end it early.
+        let last = got == 0 || self.left == Some(0) || query.offset >= page.total;
         let (now, links) = (self.now, &self.links);
         let fresh = page.items.iter().filter(|record| self.seen.insert(record.id));
         Page::of(fresh.map(|record| Job::new(record, now, links)), last)

@@ -21,6 +21,8 @@ pub struct Options {
     pub port: u16,
     /// The largest request body.
     pub body_limit: usize,
+    /// How long nothing of a request's body may arrive before it is given up; the whole may take ten times as long.
+    pub body_silence: Duration,
     /// How long a client may leave data unread before its connection is cut.
     pub stalled_client: Duration,
     /// How long an idle connection is kept.
@@ -44,6 +46,7 @@ impl Options {
             names,
             port,
             body_limit: 16 * 1024 * 1024,
+            body_silence: Duration::from_secs(30),
             stalled_client: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             sse_comment: Duration::from_secs(15),

@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::deep;
 use super::error::CliError;
 use super::settings::Settings;
 use crate::tls;
@@ -137,7 +138,7 @@ impl Client {
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body)
+        deep::parse(&body)
             .map_err(|error| CliError::Server(format!("{} answered {status} with no JSON: {error}", self.url)))
     }
 
@@ -148,7 +149,7 @@ impl Client {
         }
         let status = response.status();
         let body = response.bytes().await.unwrap_or_default();
-        Err(self.refusal(status, &serde_json::from_slice(&body).unwrap_or(Value::Null)))
+        Err(self.refusal(status, &deep::parse(&body).unwrap_or(Value::Null)))
     }
 
     fn refusal(&self, status: StatusCode, body: &Value) -> CliError {

@@ -7,6 +7,7 @@ mod agent;
 mod answers;
 mod ca;
 mod client;
+mod deep;
 mod demo;
 mod error;
 mod exit;

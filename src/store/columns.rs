@@ -5,7 +5,7 @@
 use std::io::{Read, Write as _};
 
 use bunraku_actors::model::{
-    Attempt, Cause, CertName, EventKind, EventSeq, JobId, JobKind, JobState, NodeCounts, NodeIndex, NodeState,
+    Attempt, Cause, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts, NodeIndex, NodeState,
     StopMode, TransactionId,
 };
 use chrono::{DateTime, Utc};
@@ -15,10 +15,14 @@ use rusqlite::{Result, Row};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+use super::fault::Fault;
 use crate::api::accounts::Role;
 
 /// Longer JSON is deflated.
 const PLAIN_BYTES: usize = 1024;
+/// JSON that nests deeper is not written: the parser would refuse to read it back (it stops at 127 levels). What is
+/// accepted from outside nests far less, and stands a few levels deep in what is written.
+const READABLE_NESTING: usize = 120;
 const TAG_PLAIN: u8 = 0;
 const TAG_DEFLATE: u8 = 1;
 
@@ -51,16 +55,19 @@ pub(super) fn get_packed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> R
     Ok(row.get::<_, Option<Packed<T>>>(column)?.map(|value| value.0))
 }
 
-/// One tag byte and the JSON of a value, deflated when it is long.
-pub(super) fn pack(value: &impl Serialize) -> Vec<u8> {
+/// One tag byte and the JSON of a value, deflated when it is long. Refuses what could not be read back.
+pub(super) fn pack(value: &impl Serialize) -> std::result::Result<Vec<u8>, Fault> {
     let mut plain = vec![TAG_PLAIN];
     serde_json::to_writer(&mut plain, value).expect("model values have string keys and finite numbers");
+    if Nesting::beyond(&plain[1..], READABLE_NESTING).is_some() {
+        return Err(Fault::Refused(format!("the JSON nests deeper than {READABLE_NESTING} arrays and objects")));
+    }
     if plain.len() <= PLAIN_BYTES {
-        return plain;
+        return Ok(plain);
     }
     let mut deflated = DeflateEncoder::new(vec![TAG_DEFLATE], Compression::fast());
     deflated.write_all(&plain[1..]).expect("writing to memory does not fail");
-    deflated.finish().expect("writing to memory does not fail")
+    Ok(deflated.finish().expect("writing to memory does not fail"))
 }
 
 /// The value of [`pack`]'s bytes.
@@ -226,21 +233,30 @@ mod tests {
         #[test]
         fn packed_values_come_back(text in ".{0,3000}", number in any::<i64>()) {
             let value = json!({"text": text, "number": number});
-            prop_assert_eq!(unpack::<Value>(&pack(&value)).unwrap(), value);
+            prop_assert_eq!(unpack::<Value>(&pack(&value).unwrap()).unwrap(), value);
         }
 
         #[test]
         fn damaged_bytes_are_an_error_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(value) = unpack::<Value>(&bytes) {
-                prop_assert_eq!(unpack::<Value>(&pack(&value)).unwrap(), value);
+                prop_assert_eq!(unpack::<Value>(&pack(&value).unwrap()).unwrap(), value);
             }
         }
     }
 
     #[test]
+    fn what_is_written_can_be_read_back_and_the_rest_is_refused() {
+        let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        let just = nested(READABLE_NESTING);
+        assert_eq!(unpack::<Value>(&pack(&just).unwrap()).unwrap(), just);
+        let refused = pack(&nested(READABLE_NESTING + 1)).unwrap_err();
+        assert!(refused.to_string().contains("nests deeper than 120"), "{refused}");
+    }
+
+    #[test]
     fn long_values_are_deflated_and_short_ones_are_not() {
-        assert_eq!(pack(&json!({}))[0], TAG_PLAIN);
-        let long = pack(&json!("x".repeat(10_000)));
+        assert_eq!(pack(&json!({})).unwrap()[0], TAG_PLAIN);
+        let long = pack(&json!("x".repeat(10_000))).unwrap();
         assert_eq!(long[0], TAG_DEFLATE);
         assert!(long.len() < 1_000, "{} bytes", long.len());
     }

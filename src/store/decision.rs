@@ -7,10 +7,11 @@ use std::ops::Range;
 
 use bunraku_actors::model::{Cause, CertName, JobId, NodeIndex, NodeState};
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Db, get, get_packed, pack};
+use super::fault::Fault;
 use super::rows::NodeRow;
 
 /// What was decided. Node lists are sorted, each node once.
@@ -82,10 +83,10 @@ pub(super) struct Pending(Vec<Decision>);
 
 impl Pending {
     /// Reads those of `job`.
-    pub(super) fn load(connection: &Connection, job: JobId) -> Result<Self> {
+    pub(super) fn load(connection: &Connection, job: JobId) -> rusqlite::Result<Self> {
         let mut statement =
             connection.prepare_cached("SELECT id, job, body, done FROM decisions WHERE job = ?1 ORDER BY id")?;
-        statement.query_map([Db(job)], read)?.collect::<Result<_>>().map(Self)
+        statement.query_map([Db(job)], read)?.collect::<rusqlite::Result<_>>().map(Self)
     }
 
     /// True when every node has its row and every skip its event.
@@ -114,21 +115,29 @@ pub(super) fn message_for(message: &str, name: &CertName) -> String {
     message.replace("<node>", name.as_str())
 }
 
-/// Reads every outstanding decision, oldest first.
-pub(super) fn load_all(connection: &Connection) -> Result<Vec<Decision>> {
+/// Reads every outstanding decision that can be read, oldest first, and the jobs of the others.
+pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<(Vec<Decision>, Vec<(JobId, rusqlite::Error)>)> {
     let mut statement = connection.prepare("SELECT id, job, body, done FROM decisions ORDER BY id")?;
-    statement.query_map([], read)?.collect()
+    let mut rows = statement.query([])?;
+    let (mut decisions, mut unreadable) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(decision) => decisions.push(decision),
+            Err(error) => unreadable.push((get(row, 1)?, error)),
+        }
+    }
+    Ok((decisions, unreadable))
 }
 
 /// Writes a new decision.
-pub(super) fn insert(connection: &Connection, job: JobId, body: Body) -> Result<Decision> {
+pub(super) fn insert(connection: &Connection, job: JobId, body: Body) -> Result<Decision, Fault> {
     let mut statement = connection.prepare_cached("INSERT INTO decisions (job, body, done) VALUES (?1, ?2, 0)")?;
-    let id = statement.insert(params![Db(job), pack(&body)])?;
+    let id = statement.insert(params![Db(job), pack(&body)?])?;
     Ok(Decision { id, job, body, done: 0 })
 }
 
 /// Records that the first `done` nodes have their rows; a decision that is through goes away.
-pub(super) fn advance(connection: &Connection, decision: &Decision, done: usize) -> Result<()> {
+pub(super) fn advance(connection: &Connection, decision: &Decision, done: usize) -> rusqlite::Result<()> {
     if done == decision.body.len() {
         connection.prepare_cached("DELETE FROM decisions WHERE id = ?1")?.execute([decision.id])?;
     } else {
@@ -140,7 +149,7 @@ pub(super) fn advance(connection: &Connection, decision: &Decision, done: usize)
     Ok(())
 }
 
-fn read(row: &rusqlite::Row<'_>) -> Result<Decision> {
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Decision> {
     let body = get_packed(row, 2)?.ok_or(rusqlite::Error::InvalidQuery)?;
     let done: u32 = row.get(3)?;
     Ok(Decision { id: row.get(0)?, job: get(row, 1)?, body, done: done as usize })

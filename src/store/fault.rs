@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bunraku_actors::model::JobId;
 use bunraku_actors::ports::StoreError;
 use rusqlite::ErrorCode;
 
@@ -63,6 +64,17 @@ impl Fault {
             _ => return None,
         })
     }
+}
+
+/// Judges why a job cannot be read. When it is the job's own rows, it is told in the log and left out: the others must
+/// go on. A file system that does not work is everybody's trouble.
+pub(super) fn leave_out(job: JobId, fault: Fault) -> Result<(), Fault> {
+    if fault.advice().is_some() {
+        return Err(fault);
+    }
+    metrics::counter!("bunraku_store_unreadable_jobs_total").increment(1);
+    tracing::error!(%job, error = %fault, "a job cannot be read and is not taken up: its rows stay as they are");
+    Ok(())
 }
 
 impl From<Fault> for StoreError {

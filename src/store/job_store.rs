@@ -8,9 +8,9 @@ use bunraku_actors::ports::{
     Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob, Write,
 };
 
-use serde_json::Value;
-
+use super::fault::Fault;
 use super::request::{PackedJob, PackedWrite, Request};
+use super::specs::value_weight;
 use super::{Store, reader, rows};
 
 /// Packing jobs of more nodes than this is left to a thread for blocking work.
@@ -22,13 +22,13 @@ const BYTES_INLINE: usize = 32 * 1024;
 impl JobStore for Store {
     async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
         let large = job.ready.len() > NODES_INLINE;
-        let packed = pack(large, move || Box::new(PackedJob::new(job))).await?;
+        let packed = pack(large, move || PackedJob::new(job).map(Box::new)).await?;
         self.ask(|reply| Request::Create(packed, reply)).await
     }
 
     async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let large = writes.iter().map(weight).sum::<usize>() > BYTES_INLINE;
-        let packed = pack(large, move || writes.into_iter().map(PackedWrite::new).collect()).await?;
+        let packed = pack(large, move || PackedWrite::group(writes)).await?;
         self.ask(|reply| Request::Append(packed, reply)).await
     }
 
@@ -98,19 +98,13 @@ fn weight(write: &Write) -> usize {
     }
 }
 
-fn value_weight(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(value_weight).sum(),
-        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + value_weight(value)).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-    }
-}
-
-async fn pack<T: Send + 'static>(large: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+async fn pack<T: Send + 'static>(
+    large: bool,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, StoreError> {
     if !large {
-        return Ok(work());
+        return Ok(work()?);
     }
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| StoreError::Failed("what was handed in could not be packed".to_owned()))
+    Ok(done.map_err(|_| StoreError::Failed("what was handed in could not be packed".to_owned()))??)
 }

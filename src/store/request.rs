@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::columns::pack;
+use super::fault::Fault;
 use crate::api::accounts::{NewToken, TokenHash, TokenRecord};
 
 /// Creating more nodes than this makes a decision, whose rows follow in chunks.
@@ -18,6 +19,12 @@ pub(super) const CREATE_AT_ONCE: usize = 1_800;
 pub(super) const READY_AT_ONCE: usize = 1_000;
 /// Skipping more nodes than this makes a decision: two rows each.
 pub(super) const SKIP_AT_ONCE: usize = 900;
+
+/// No transaction takes on another request beyond so many rows, and no group writes more rows about many nodes. A group
+/// of more single writes than that has a transaction of its own.
+pub(super) const TRANSACTION_ROWS: usize = 2_000;
+/// What every group may write besides: the counts of its job, and the counters.
+const GROUP_ROWS: usize = 3;
 
 /// Where the answer to a request goes. The asker may be gone.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -48,6 +55,8 @@ pub(super) struct PackedJob {
 pub(super) struct PackedWrite {
     pub(super) write: Write,
     pub(super) outcome: Option<PackedOutcome>,
+    /// About many nodes, and too much for this group's transaction: only the decision is written with it.
+    pub(super) decide: bool,
 }
 
 /// The columns of `results`; `None` where there is nothing to keep.
@@ -59,45 +68,74 @@ pub(super) struct PackedOutcome {
 }
 
 impl PackedJob {
-    pub(super) fn new(job: NewJob) -> Self {
-        let header_bytes = pack(&job.spec.header());
-        let spec_bytes = pack(&*job.spec);
-        Self { spec: job.spec, first_state: job.first_state, ready: job.ready, header_bytes, spec_bytes }
+    /// Refuses a job that could not be read back.
+    pub(super) fn new(job: NewJob) -> Result<Self, Fault> {
+        let header_bytes = pack(&job.spec.header())?;
+        let spec_bytes = pack(&*job.spec)?;
+        Ok(Self { spec: job.spec, first_state: job.first_state, ready: job.ready, header_bytes, spec_bytes })
     }
 }
 
 impl PackedWrite {
-    pub(super) fn new(write: Write) -> Self {
-        let outcome = match &write {
-            Write::NodeEnded { end, .. } | Write::NodeUnstarted { end, .. } => PackedOutcome::of(end),
-            _ => None,
-        };
-        Self { write, outcome }
+    /// Packs a group and settles which of its writes about many nodes are written at once: as many as fit into a
+    /// transaction together with everything else of the group. Refuses results that could not be read back.
+    pub(super) fn group(writes: Vec<Write>) -> Result<Vec<Self>, Fault> {
+        let mut packed = writes.into_iter().map(Self::new).collect::<Result<Vec<_>, _>>()?;
+        // As decisions they are a row each, which is the least that the group can be.
+        let mut rows = packed.iter().map(Self::rows).sum::<usize>() + GROUP_ROWS;
+        for write in &mut packed {
+            let Some(at_once) = write.rows_at_once() else { continue };
+            if rows - 1 + at_once <= TRANSACTION_ROWS {
+                write.decide = false;
+                rows = rows - 1 + at_once;
+            }
+        }
+        Ok(packed)
     }
 
-    /// How many rows it makes or changes, about.
+    fn new(write: Write) -> Result<Self, Fault> {
+        let outcome = match &write {
+            Write::NodeEnded { end, .. } | Write::NodeUnstarted { end, .. } => PackedOutcome::of(end)?,
+            _ => None,
+        };
+        let decide = matches!(write, Write::NodesReady { .. } | Write::NodesSkipped { .. });
+        Ok(Self { write, outcome, decide })
+    }
+
+    /// The rows of a write about many nodes if it may be written at once.
+    fn rows_at_once(&self) -> Option<usize> {
+        match &self.write {
+            Write::NodesReady { nodes, .. } => (nodes.len() <= READY_AT_ONCE).then_some(nodes.len()),
+            Write::NodesSkipped { nodes, .. } => (nodes.len() <= SKIP_AT_ONCE).then_some(2 * nodes.len()),
+            _ => None,
+        }
+    }
+
+    /// How many rows it makes or changes, at most.
     fn rows(&self) -> usize {
         match &self.write {
-            Write::NodesReady { nodes, .. } => at_once(nodes.len(), READY_AT_ONCE),
-            Write::NodesSkipped { nodes, .. } => 2 * at_once(nodes.len(), SKIP_AT_ONCE),
-            Write::NodeEnded { .. } | Write::NodeUnstarted { .. } => 3,
-            Write::StopAccepted { .. } | Write::JobEnded { .. } | Write::JobAborted { .. } => 3,
-            Write::NodeStarted { .. } | Write::JobState { .. } => 2,
+            _ if self.decide => 1,
+            Write::NodesReady { nodes, .. } => nodes.len(),
+            Write::NodesSkipped { nodes, .. } => 2 * nodes.len(),
+            Write::StopAccepted { .. } => 5,
+            Write::NodeEnded { .. } | Write::JobEnded { .. } | Write::JobAborted { .. } => 4,
+            Write::NodeUnstarted { .. } | Write::JobState { .. } => 3,
+            Write::NodeStarted { .. } => 2,
             Write::NodeResent { .. } | Write::NodeAccepted { .. } | Write::HoldEnded { .. } => 1,
         }
     }
 }
 
 impl PackedOutcome {
-    fn of(end: &NodeEnd) -> Option<Self> {
+    fn of(end: &NodeEnd) -> Result<Option<Self>, Fault> {
         let no_details = end.details.as_object().is_none_or(serde_json::Map::is_empty);
         let outcome = Self {
-            details: (!no_details).then(|| pack(&end.details)),
-            result: (end.result != Value::Null).then(|| pack(&end.result)),
-            resource_events: (!end.resource_events.is_empty()).then(|| pack(&end.resource_events)),
+            details: (!no_details).then(|| pack(&end.details)).transpose()?,
+            result: (end.result != Value::Null).then(|| pack(&end.result)).transpose()?,
+            resource_events: (!end.resource_events.is_empty()).then(|| pack(&end.resource_events)).transpose()?,
         };
         let any = outcome.details.is_some() || outcome.result.is_some() || outcome.resource_events.is_some();
-        any.then_some(outcome)
+        Ok(any.then_some(outcome))
     }
 }
 
@@ -106,7 +144,7 @@ impl Request {
     pub(super) fn rows(&self) -> usize {
         match self {
             Self::Create(job, _) => 3 + at_once(job.ready.len(), CREATE_AT_ONCE),
-            Self::Append(writes, _) => 1 + writes.iter().map(PackedWrite::rows).sum::<usize>(),
+            Self::Append(writes, _) => GROUP_ROWS + writes.iter().map(PackedWrite::rows).sum::<usize>(),
             Self::CreateToken(..) | Self::RevokeToken(..) | Self::TouchToken(..) => 1,
             Self::Close => 0,
         }

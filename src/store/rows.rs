@@ -1,11 +1,16 @@
 //! What writer and readers load alike: job records, node rows with decisions applied, whole jobs for recovery.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bunraku_actors::model::{Attempt, Cause, EventSeq, JobId, JobSpec, NodeIndex, NodeState, TransactionId};
+use bunraku_actors::model::{
+    Attempt, Cause, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex, NodeState, Owner,
+    TaskName, TransactionId,
+};
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row};
+use serde_json::json;
 
 use super::columns::{Db, get, get_opt};
 use super::decision::Pending;
@@ -128,9 +133,43 @@ pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> 
         .query_row([Db(job)], |row| Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?)))
         .optional()?;
     let Some((state, stop, counts, finished_at)) = found else { return Ok(None) };
-    let header = specs.header(connection, job)?;
     let history = history(connection, job)?;
+    let header = match specs.header(connection, job) {
+        Ok(header) => header,
+        Err(fault) if fault.advice().is_some() => return Err(fault),
+        Err(fault) => {
+            tracing::error!(%job, error = %fault, "what was asked of a job cannot be read");
+            Arc::new(bare_header(connection, job, &counts, &history)?)
+        }
+    };
     Ok(Some(JobRecord { id: job, header, state, counts, history, finished_at, stop }))
+}
+
+/// What is known of a job whose header cannot be read: a list must not fail because of one of its jobs.
+fn bare_header(
+    connection: &Connection,
+    job: JobId,
+    counts: &NodeCounts,
+    history: &[StateSpan],
+) -> rusqlite::Result<JobHeader> {
+    let mut statement =
+        connection.prepare_cached("SELECT kind, task, environment, owner, changed_at FROM jobs WHERE id = ?1")?;
+    statement.query_row([Db(job)], |row| {
+        let (task, environment): (Option<String>, String) = (row.get(1)?, row.get(2)?);
+        Ok(JobHeader {
+            kind: get(row, 0)?,
+            task: task.and_then(|name| TaskName::parse(&name).ok()),
+            environment: EnvironmentName::parse(&environment).ok(),
+            options: json!({}),
+            owner: Owner { id: String::new(), login: row.get(3)?, display_name: String::new(), role: String::new() },
+            description: "what was asked of this job cannot be read: see the log of the service".to_owned(),
+            userdata: json!({}),
+            created_at: history.first().map_or(get(row, 4)?, |span| span.entered),
+            concurrency: None,
+            run_timeout: Duration::ZERO,
+            node_count: counts.total(),
+        })
+    })
 }
 
 fn history(connection: &Connection, job: JobId) -> rusqlite::Result<Vec<StateSpan>> {

@@ -2,21 +2,26 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{JobHeader, JobId, JobSpec};
+use bunraku_actors::model::{Action, JobHeader, JobId, JobSpec};
 use indexmap::IndexMap;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::columns::{Db, get_packed};
 use super::fault::Fault;
 
-/// Headers are kept until their jobs have this many nodes together (one counts as [`ENTRY_WEIGHT`] more).
-const HEADER_WEIGHT: usize = 600_000;
-/// The same for specifications: some 20 MiB of names.
-const SPEC_WEIGHT: usize = 400_000;
-/// What an entry weighs besides its nodes.
-const ENTRY_WEIGHT: usize = 200;
+/// Headers are kept up to about so many bytes.
+const HEADER_BYTES: usize = 16 * 1024 * 1024;
+/// The same for specifications.
+const SPEC_BYTES: usize = 24 * 1024 * 1024;
+/// What an entry weighs besides what varies.
+const ENTRY_BYTES: usize = 1_000;
+/// What a value weighs besides its text.
+const VALUE_BYTES: usize = 40;
+/// What a name weighs besides its text.
+const NAME_BYTES: usize = 16;
 
 /// Least recently used entries go first; the entry just added always stays.
 #[derive(Debug)]
@@ -42,8 +47,7 @@ impl<V> Cache<V> {
         self.weight = 0;
     }
 
-    fn insert(&mut self, job: JobId, nodes: usize, value: Arc<V>) {
-        let weight = nodes + ENTRY_WEIGHT;
+    fn insert(&mut self, job: JobId, weight: usize, value: Arc<V>) {
         self.weight += weight;
         if let Some((old, _)) = self.entries.insert(job, (weight, value)) {
             self.weight -= old;
@@ -65,7 +69,7 @@ pub(super) struct Specs {
 
 impl Default for Specs {
     fn default() -> Self {
-        Self { headers: Mutex::new(Cache::new(HEADER_WEIGHT)), specs: Mutex::new(Cache::new(SPEC_WEIGHT)) }
+        Self { headers: Mutex::new(Cache::new(HEADER_BYTES)), specs: Mutex::new(Cache::new(SPEC_BYTES)) }
     }
 }
 
@@ -76,7 +80,7 @@ impl Specs {
             return Ok(header);
         }
         let header = Arc::new(read::<JobHeader>(connection, "SELECT header FROM job_specs WHERE job = ?1", job)?);
-        self.headers.lock().insert(job, header.node_count as usize, Arc::clone(&header));
+        self.headers.lock().insert(job, header_weight(&header), Arc::clone(&header));
         Ok(header)
     }
 
@@ -98,8 +102,40 @@ impl Specs {
 
     /// Remembers the specification of a job that is committed.
     pub(super) fn insert(&self, job: JobId, spec: Arc<JobSpec>) {
-        self.specs.lock().insert(job, spec.nodes.len(), spec);
+        let weight = spec_weight(&spec);
+        self.specs.lock().insert(job, weight, spec);
     }
+}
+
+/// About how many bytes a header takes up.
+pub(super) fn header_weight(header: &JobHeader) -> usize {
+    ENTRY_BYTES + header.description.len() + value_weight(&header.options) + value_weight(&header.userdata)
+}
+
+/// The same for a specification.
+fn spec_weight(spec: &JobSpec) -> usize {
+    let names = spec.nodes.iter().map(|name| name.as_str().len() + NAME_BYTES).sum::<usize>();
+    let action = match &*spec.action {
+        Action::Deploy(_) => 0,
+        Action::Task(task) => entries_weight(&task.input) + value_weight(&task.metadata),
+    };
+    let carried = spec.description.len() + value_weight(&spec.options) + value_weight(&spec.userdata);
+    ENTRY_BYTES + names + size_of_val(&*spec.edges) + action + carried
+}
+
+/// About how many bytes a value takes up.
+pub(super) fn value_weight(value: &Value) -> usize {
+    VALUE_BYTES
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(value_weight).sum(),
+            Value::Object(entries) => entries_weight(entries),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
+}
+
+fn entries_weight(entries: &Map<String, Value>) -> usize {
+    entries.iter().map(|(key, value)| VALUE_BYTES + key.len() + value_weight(value)).sum()
 }
 
 fn read<T: DeserializeOwned>(connection: &Connection, sql: &str, job: JobId) -> Result<T, Fault> {
@@ -110,11 +146,13 @@ fn read<T: DeserializeOwned>(connection: &Connection, sql: &str, job: JobId) -> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn the_least_recently_used_entry_goes_first() {
-        let mut cache = Cache::new(3 * (ENTRY_WEIGHT + 10));
+        let mut cache = Cache::new(30);
         for job in 1..=3 {
             cache.insert(JobId(job), 10, Arc::new(job));
         }
@@ -124,6 +162,14 @@ mod tests {
         cache.insert(JobId(5), 1_000_000, Arc::new(5));
         assert_eq!(cache.entries.len(), 1, "one that is too large alone is kept until the next");
         cache.insert(JobId(5), 10, Arc::new(5));
-        assert_eq!(cache.weight, ENTRY_WEIGHT + 10);
+        assert_eq!(cache.weight, 10);
+    }
+
+    #[test]
+    fn what_users_attach_counts_by_its_bytes() {
+        let text = |len: usize| json!({ "note": "x".repeat(len), "list": vec![1; 100] });
+        let (small, large) = (value_weight(&text(0)), value_weight(&text(60_000)));
+        assert_eq!(large - small, 60_000);
+        assert!(small > 100 * VALUE_BYTES, "{small}");
     }
 }

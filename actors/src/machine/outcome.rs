@@ -5,7 +5,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Action, Cause, CertName, DeployOptions, NodeEnd, NodeState, PuppetOutcome, RunOutcome, TaskOutcome,
+    Action, Cause, CertName, DeployOptions, MAX_NESTING, Nesting, NodeEnd, NodeState, PuppetOutcome, RunOutcome,
+    TaskOutcome, shallow,
 };
 
 use super::words::{Words, execution_failure};
@@ -68,7 +69,7 @@ fn of_cancel(node: &CertName, words: Words, cause: Cause, results: &Value) -> No
     if let (Value::Object(result), false) = (&mut end.result, results.is_null()) {
         let output = results.get("stdout").cloned().unwrap_or(Value::Null);
         if !output.is_null() {
-            result.insert("_output".into(), output);
+            result.insert("_output".into(), shallow(output));
         }
     }
     end
@@ -125,14 +126,14 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
         result: Value::Object(summary),
         details,
         transaction_uuid: outcome.transaction_uuid,
-        resource_events: outcome.resource_events,
+        resource_events: outcome.resource_events.into_iter().map(shallow).collect(),
     }
 }
 
 /// What result and details of a Puppet run have in common.
 fn report_summary(outcome: &PuppetOutcome) -> Map<String, Value> {
     let mut metrics: Map<String, Value> = METRICS.iter().map(|name| ((*name).to_owned(), json!(0))).collect();
-    metrics.extend(outcome.metrics.clone());
+    metrics.extend(outcome.metrics.iter().map(|(name, value)| (name.clone(), shallow(value.clone()))));
     let mut summary = Map::new();
     summary.insert("hash".into(), outcome.hash.clone().into());
     summary.insert("environment".into(), outcome.environment.clone().into());
@@ -142,9 +143,12 @@ fn report_summary(outcome: &PuppetOutcome) -> Map<String, Value> {
 }
 
 fn of_task(node: &CertName, words: Words, outcome: &TaskOutcome) -> NodeEnd {
-    let mut result = match serde_json::from_str(&outcome.stdout) {
-        Ok(Value::Object(printed)) => printed,
-        Ok(_) | Err(_) => Map::from_iter([("_output".to_owned(), Value::from(outcome.stdout.clone()))]),
+    // Output that nests deeper than others can read stays the text that it is.
+    let readable = Nesting::beyond(outcome.stdout.as_bytes(), MAX_NESTING).is_none();
+    let printed = readable.then(|| serde_json::from_str(&outcome.stdout).ok()).flatten();
+    let mut result = match printed {
+        Some(Value::Object(printed)) => printed,
+        Some(_) | None => Map::from_iter([("_output".to_owned(), Value::from(outcome.stdout.clone()))]),
     };
     let succeeded = outcome.exitcode == 0 && !result.contains_key("_error");
     if !succeeded && !result.contains_key("_error") {

@@ -117,6 +117,23 @@ fn task_outcomes_follow_their_output() {
 }
 
 #[test]
+fn what_nests_too_deep_in_results_stays_text() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let just = format!("{{\"a\":{}}}", nested(63));
+    assert!(printed(0, &just, "").result["a"].is_array());
+    let deep = format!("{{\"a\":{}}}", nested(64));
+    assert_eq!(printed(0, &deep, "").result, json!({ "_output": deep }));
+
+    let value: serde_json::Value = serde_json::from_str(&nested(65)).unwrap();
+    let mut outcome = PuppetOutcome { status: "changed".into(), ..PuppetOutcome::default() };
+    outcome.metrics.insert("odd".into(), value.clone());
+    outcome.resource_events.push(value);
+    let end = judged(&deploy(), RunOutcome::Puppet(Box::new(outcome)));
+    assert_eq!((&end.result["metrics"]["odd"], &end.resource_events[0]), (&json!(nested(65)), &json!(nested(65))));
+    assert_eq!(end.details["metrics"]["odd"], json!(nested(65)));
+}
+
+#[test]
 fn refusals_have_their_causes() {
     let cause = |text: &str| {
         let end = judged(&task(), RunOutcome::Refused { description: text.into() });

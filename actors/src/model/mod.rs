@@ -7,6 +7,7 @@ mod counts;
 mod event;
 mod ids;
 mod job;
+mod nesting;
 mod node;
 mod outcome;
 mod target;
@@ -18,6 +19,7 @@ pub use ids::{
     Attempt, CertName, EnvironmentName, EventSeq, InvalidName, JobId, NodeIndex, RunKey, TaskName, TransactionId,
 };
 pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
+pub use nesting::{MAX_NESTING, Nesting, shallow};
 pub use node::{Cause, NodeEnd, NodeState};
 pub use outcome::{PuppetOutcome, RunOutcome, TaskOutcome};
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

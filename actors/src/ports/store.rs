@@ -260,7 +260,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// One job.
     async fn job(&self, job: JobId) -> Result<Option<JobRecord>, StoreError>;
 
-    /// A part of the job list; callers page with a `limit` of at most 1,000.
+    /// A part of the job list; callers page with a `limit` of at most 1,000. A page of large jobs may hold fewer while
+    /// more follow, but never none.
     async fn jobs(&self, query: JobQuery) -> Result<Page<JobRecord>, StoreError>;
 
     /// A page of a job's nodes; empty for an unknown job.

@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 use super::Object;
 use crate::api::error::ApiError;
 
+/// The most that `userdata` and a task's `params` may each be, as JSON: they are kept with the job, and lists show them.
+pub(super) const ATTACHED_BYTES: usize = 64 * 1024;
+
 /// Reads `description`, `concurrency`, `timeout` and `userdata`; `options` is filled in by the caller.
 ///
 /// # Errors
@@ -19,9 +22,23 @@ pub(super) fn common(body: &Object, owner: Owner) -> Result<Common, ApiError> {
         description: body.text("description")?.unwrap_or_default().to_owned(),
         concurrency: concurrency(body)?,
         timeout: body.integer("timeout", 1)?.map(Duration::from_secs),
-        userdata: Value::Object(body.map("userdata")?.cloned().unwrap_or_default()),
+        userdata: Value::Object(attached(body, "userdata")?),
         options: Value::Null,
     })
+}
+
+/// An object that is kept with the job as it came, `{}` when absent.
+///
+/// # Errors
+/// 400 naming the key and its size when it is larger than [`ATTACHED_BYTES`].
+pub(super) fn attached(body: &Object, key: &str) -> Result<Map<String, Value>, ApiError> {
+    let Some(map) = body.map(key)? else { return Ok(Map::new()) };
+    let size = serde_json::to_vec(map).map_or(usize::MAX, |json| json.len());
+    if size > ATTACHED_BYTES {
+        let msg = format!("{key} must be at most {ATTACHED_BYTES} bytes of JSON, not {size}");
+        return Err(ApiError::validation(msg, json!({ "key": key, "size": size, "limit": ATTACHED_BYTES })));
+    }
+    Ok(map.clone())
 }
 
 fn concurrency(body: &Object) -> Result<Option<NonZeroU32>, ApiError> {

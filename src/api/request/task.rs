@@ -4,7 +4,7 @@ use bunraku_actors::model::{Common, EnvironmentName, Owner, TaskCommand, TaskNam
 use serde_json::{Map, Value, json};
 
 use super::Object;
-use super::common::{common, copy_given, shown_concurrency};
+use super::common::{attached, common, copy_given, shown_concurrency};
 use super::scope::{ParsedScope, TASK_SCOPES, scope};
 use crate::api::error::ApiError;
 
@@ -20,7 +20,7 @@ pub(crate) fn task_command(body: &Object, owner: Owner) -> Result<TaskCommand, A
     refuse_targets(body)?;
     let ParsedScope { scope, shown } =
         scope(body, TASK_SCOPES, environment.as_str())?.ok_or_else(|| ApiError::missing("scope"))?;
-    let params = body.map("params")?.cloned().unwrap_or_default();
+    let params = attached(body, "params")?;
     let noop = body.flag("noop")?.unwrap_or_default();
     body.text("transport")?;
     let mut common = common(body, owner)?;

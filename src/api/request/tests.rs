@@ -217,6 +217,52 @@ fn targets_are_refused_without_a_word_of_their_content() {
 }
 
 #[test]
+fn bodies_nest_at_most_64_levels() {
+    let body = |levels: usize| format!("{{\n\"a\": {}{}}}", "[".repeat(levels), "]".repeat(levels));
+    assert!(super::body::parse(body(63).as_bytes()).is_ok());
+    for levels in [64, 126, 100_000] {
+        let error = super::body::parse(body(levels).as_bytes()).unwrap_err();
+        assert_eq!((error.status().as_u16(), error.kind()), (400, "puppetlabs.orchestrator/validation-error"));
+        assert_eq!(error.to_string(), "the request body nests deeper than 64 arrays and objects, at line 2 column 69");
+    }
+}
+
+#[test]
+fn what_users_attach_has_a_limit() {
+    // {"a":"…"} is 8 bytes more than the text.
+    let attached = |bytes: usize| json!({ "a": "x".repeat(bytes - 8) });
+    assert!(deploy_with(json!({ "userdata": attached(64 * 1024) })).is_ok());
+    assert!(task_with(json!({ "params": attached(64 * 1024) })).is_ok());
+    let large = attached(64 * 1024 + 1);
+    let errors = [
+        ("userdata", deploy_with(json!({ "userdata": large })).unwrap_err()),
+        ("userdata", task_with(json!({ "userdata": large })).unwrap_err()),
+        ("params", task_with(json!({ "params": large })).unwrap_err()),
+    ];
+    for (key, error) in errors {
+        assert_eq!((error.status().as_u16(), key_of(&error)), (400, key));
+        assert_eq!(error.details()["size"], 65_537, "{error}");
+    }
+}
+
+#[test]
+fn ids_beyond_64_bits_are_unknown() {
+    for (id, status) in [
+        ("18446744073709551617", 404),
+        ("\"18446744073709551617\"", 404),
+        ("18446744073709551615", 404),
+        ("1e300", 404),
+        ("1.5", 400),
+        ("-1", 400),
+        ("-18446744073709551617", 400),
+        ("\"1.5\"", 400),
+    ] {
+        let body = super::body::parse(format!("{{\"job\": {id}}}").as_bytes()).unwrap();
+        assert_eq!(stop_request(&body).unwrap_err().status().as_u16(), status, "{id}");
+    }
+}
+
+#[test]
 fn stops_name_a_job() {
     let stop = |body: Value| stop_request(&object(&body));
     let expected = StopRequest { job: bunraku_actors::model::JobId(42), mode: StopMode::Plain };

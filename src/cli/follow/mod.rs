@@ -18,6 +18,7 @@ use self::sse::{SseEvent, SseParser};
 pub(crate) use self::view::{Notes, View};
 use super::answers::{self, Event, Job, Node};
 use super::client::Client;
+use super::deep;
 use super::error::CliError;
 use super::exit::{self, Exit};
 
@@ -113,7 +114,7 @@ impl Follower<'_> {
 
     /// Shows an event unless it was shown before; `true` for the job's last one.
     fn show(&mut self, event: &SseEvent) -> Result<bool, CliError> {
-        let raw: Value = serde_json::from_str(&event.data)
+        let raw = deep::parse(event.data.as_bytes())
             .map_err(|error| CliError::Server(format!("an event that is no JSON: {error}")))?;
         let parsed: Event = answers::read(&raw)?;
         let id = event.id.as_deref().unwrap_or(&parsed.id).parse().ok();

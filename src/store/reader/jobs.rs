@@ -9,11 +9,14 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, params_from_iter};
 
 use crate::store::columns::{Db, get};
-use crate::store::fault::Fault;
+use crate::store::fault::{Fault, leave_out};
 use crate::store::rows;
-use crate::store::specs::Specs;
+use crate::store::specs::{Specs, header_weight};
 
-/// A part of the job list, as long as it was asked for.
+/// A page of the job list ends early when what its jobs carry reaches this size.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A part of the job list; shorter than asked for when its jobs are large, but never empty while any follow.
 pub(in crate::store) fn jobs(
     connection: &Connection,
     specs: &Specs,
@@ -29,17 +32,26 @@ pub(in crate::store) fn jobs(
     let mut statement = connection.prepare(&sql)?;
     let ids = statement.query_map(params_from_iter(filter.values.iter()), |row| get::<JobId>(row, 0))?;
     let mut items = Vec::new();
+    let mut bytes = 0;
     for id in ids {
-        items.extend(rows::job_record(connection, specs, id?)?);
+        let Some(record) = rows::job_record(connection, specs, id?)? else { continue };
+        bytes += header_weight(&record.header);
+        items.push(record);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
     }
     Ok(Page { items, total: u64::from(total) })
 }
 
-/// Every job that is not over, oldest first.
+/// Every job that is not over and can be read, oldest first; of the others the log tells.
 pub(in crate::store) fn unfinished(connection: &Connection, specs: &Specs) -> Result<Vec<UnfinishedJob>, Fault> {
     let mut jobs = Vec::new();
     for id in rows::unfinished_ids(connection)? {
-        jobs.extend(rows::whole_job(connection, specs, id)?);
+        match rows::whole_job(connection, specs, id) {
+            Ok(job) => jobs.extend(job),
+            Err(fault) => leave_out(id, fault)?,
+        }
     }
     Ok(jobs)
 }

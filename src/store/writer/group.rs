@@ -141,7 +141,7 @@ impl<'a> Group<'a> {
     fn write(&mut self, packed: &PackedWrite) -> Result<(), Fault> {
         match &packed.write {
             Write::JobState { job, state, at } => self.job_state(*job, *state, *at),
-            Write::NodesReady { job, nodes } => self.nodes_ready(*job, nodes),
+            Write::NodesReady { job, nodes } => self.nodes_ready(*job, nodes, packed.decide),
             Write::NodeStarted { job, node, attempt, transaction, at, deadline, spool, message } => {
                 let start = super::nodes::Start {
                     attempt: *attempt,
@@ -162,7 +162,8 @@ impl<'a> Group<'a> {
                 self.node_unstarted(*job, *node, *at, end, packed.outcome.as_ref())
             }
             Write::NodesSkipped { job, nodes, at, cause, message } => {
-                self.nodes_skipped(*job, nodes, *at, *cause, message)
+                let skip = super::nodes::Skip { at: *at, cause: *cause, message };
+                self.nodes_skipped(*job, nodes, &skip, packed.decide)
             }
             Write::StopAccepted { job, mode, at } => self.stop_accepted(*job, *mode, *at),
             Write::JobEnded { job, state, at } => self.job_ended(*job, *state, *at),

@@ -10,9 +10,11 @@ mod group;
 mod live;
 mod nodes;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +29,13 @@ pub(super) use self::group::derived_detail;
 use self::group::{Counters, Effects, Group, Outcome};
 use self::live::LiveJob;
 use super::decision::{self, Decision};
-use super::fault::Fault;
-use super::request::Request;
+use super::fault::{Fault, leave_out};
+use super::request::{Request, TRANSACTION_ROWS};
 use super::rows;
 use super::shared::{RunChange, Shared};
 
 /// Requests that may wait; when it is full, callers wait for their turn.
 pub(super) const QUEUE_CAPACITY: usize = 4_096;
-/// No transaction takes on another request beyond so many rows. One larger request has a transaction of its own.
-const TRANSACTION_ROWS: usize = 2_000;
 /// How often a store in trouble tries whether it can write again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -61,20 +61,34 @@ enum Next {
 }
 
 impl Writer {
-    /// Reads what an earlier process left unfinished.
+    /// Reads what an earlier process left unfinished. A job that cannot be read is logged and left as it is.
     pub(super) fn new(
         connection: Connection,
         shared: Arc<Shared>,
     ) -> Result<(Self, watch::Receiver<Outstanding>), Fault> {
-        let decisions: VecDeque<_> = decision::load_all(&connection)?.into();
+        let (mut decisions, unreadable) = decision::load_all(&connection)?;
+        let mut broken: BTreeSet<JobId> = BTreeSet::new();
+        for (job, error) in unreadable {
+            leave_out(job, error.into())?;
+            broken.insert(job);
+        }
+        for job in rows::unfinished_ids(&connection)? {
+            match running_nodes(&connection, &shared, job) {
+                Ok(runs) => shared.change_open_runs(runs),
+                Err(fault) => {
+                    leave_out(job, fault)?;
+                    broken.insert(job);
+                }
+            }
+        }
+        // Their chunks could not be written either, and would hold up those of every other job.
+        decisions.retain(|decision| !broken.contains(&decision.job));
+        let decisions = VecDeque::from(decisions);
         let mut counts = Outstanding::new();
         for decision in &decisions {
             *counts.entry(decision.job).or_default() += 1;
         }
         let (outstanding, receiver) = watch::channel(counts);
-        for job in rows::unfinished_ids(&connection)? {
-            shared.change_open_runs(running_nodes(&connection, &shared, job)?);
-        }
         let writer = Self { connection, shared, outstanding, live: BTreeMap::new(), counters: None, decisions };
         Ok((writer, receiver))
     }

@@ -9,7 +9,7 @@ use super::group::{Group, NewEvent, derived_detail};
 use crate::store::columns::Db;
 use crate::store::decision::{Body, message_for};
 use crate::store::fault::Fault;
-use crate::store::request::{PackedOutcome, READY_AT_ONCE, SKIP_AT_ONCE};
+use crate::store::request::PackedOutcome;
 use crate::store::shared::RunChange;
 
 /// What a start commits.
@@ -20,6 +20,15 @@ pub(super) struct Start<'a> {
     pub(super) at: DateTime<Utc>,
     pub(super) deadline: DateTime<Utc>,
     pub(super) spool: Option<&'a str>,
+    pub(super) message: &'a str,
+}
+
+/// Why and when nodes are skipped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Skip<'a> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) cause: Cause,
+    /// May hold `<node>`.
     pub(super) message: &'a str,
 }
 
@@ -154,7 +163,8 @@ impl Group<'_> {
         Ok(())
     }
 
-    pub(super) fn nodes_ready(&mut self, job: JobId, nodes: &[NodeIndex]) -> Result<(), Fault> {
+    /// Moves nodes to ready; with `decide`, their rows follow in chunks.
+    pub(super) fn nodes_ready(&mut self, job: JobId, nodes: &[NodeIndex], decide: bool) -> Result<(), Fault> {
         let mut moved = Vec::with_capacity(nodes.len());
         for node in nodes.iter().copied() {
             match self.node_state(job, node)? {
@@ -167,19 +177,19 @@ impl Group<'_> {
             }
         }
         moved.sort_unstable();
-        if moved.len() <= READY_AT_ONCE {
+        if !decide || moved.is_empty() {
             return self.write_ready(job, &moved);
         }
         self.decide(job, Body::Ready { nodes: moved })
     }
 
+    /// Moves nodes to skipped; with `decide`, their rows and events follow in chunks.
     pub(super) fn nodes_skipped(
         &mut self,
         job: JobId,
         nodes: &[NodeIndex],
-        at: DateTime<Utc>,
-        cause: Cause,
-        message: &str,
+        skip: &Skip<'_>,
+        decide: bool,
     ) -> Result<(), Fault> {
         let mut moved = Vec::with_capacity(nodes.len());
         for node in nodes.iter().copied() {
@@ -194,7 +204,8 @@ impl Group<'_> {
             }
         }
         moved.sort_unstable();
-        if moved.len() <= SKIP_AT_ONCE {
+        let Skip { at, cause, message } = *skip;
+        if !decide || moved.is_empty() {
             return self.write_skips(job, &moved, at, cause, message);
         }
         self.decide(job, Body::Skip { nodes: moved, at, cause, message: message.to_owned() })

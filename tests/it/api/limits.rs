@@ -1,5 +1,11 @@
 //! Bodies: their size, their content type, their errors.
 
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use futures_util::{StreamExt as _, stream};
+use reqwest::Body;
+
 use super::client::Answer;
 use super::world::World;
 
@@ -34,4 +40,49 @@ async fn errors_of_bodies_tell_what_is_wrong() {
     post("[]").await.record(STOP, "no-object");
     post(r#"{"job": true}"#).await.record(STOP, "wrong-type");
     post(r#"{"job": "12a"}"#).await.record(STOP, "no-number");
+}
+
+#[actix_web::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let world = World::with(|options| options.body_silence = Duration::from_millis(50)).await;
+    let first = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"{")) });
+    let endless = Body::wrap_stream(first.chain(stream::pending()));
+    let request = world.operator().request("POST", "/orchestrator/v1/command/stop").body(endless);
+    let answer = Answer::of(request).await;
+    assert_eq!((answer.status, answer.header("connection")), (408, "close"));
+    answer.record(STOP, "timeout");
+}
+
+#[actix_web::test]
+async fn a_body_that_trickles_is_given_up_too() {
+    let world = World::with(|options| options.body_silence = Duration::from_millis(50)).await;
+    let slow = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
+    });
+    let request = world.operator().request("POST", "/orchestrator/v1/command/stop").body(Body::wrap_stream(slow));
+    assert_eq!(Answer::of(request).await.status, 408);
+}
+
+#[actix_web::test]
+async fn a_body_that_nests_too_deep_is_refused_and_the_deepest_is_kept() {
+    let world = World::empty().await;
+    let deploy = |levels: usize| {
+        // The body and userdata are the first two levels.
+        let deep = format!("{}{}", "[".repeat(levels - 2), "]".repeat(levels - 2));
+        let body = format!(
+            r#"{{"environment": "production", "scope": {{"nodes": ["a.example.com"]}}, "userdata": {{"a": {deep}}}}}"#
+        );
+        world.operator().request("POST", "/orchestrator/v1/command/deploy").body(body)
+    };
+    for levels in [65, 120, 127] {
+        let answer = Answer::of(deploy(levels)).await;
+        assert_eq!(answer.status, 400, "{levels} levels: {}", answer.text);
+    }
+    let answer = Answer::of(deploy(64)).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let job = world.jobs().unfinished().await.unwrap();
+    assert!(job.iter().all(|job| job.spec.userdata["a"].is_array()));
+    let list = world.viewer().get("/orchestrator/v1/jobs").await.json();
+    assert!(list["items"][0]["userdata"]["a"].is_array());
 }

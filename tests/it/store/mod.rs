@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
 mod builders;
+mod deep;
 mod durable;
 mod fixtures;
 mod large;

@@ -1,0 +1,94 @@
+//! Values that could not be read back are not written, and a job that cannot be read does not hold up the others.
+
+use bunraku_actors::model::{JobId, NodeState};
+use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, Write};
+use serde_json::{Value, json};
+
+use super::builders::*;
+
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
+#[tokio::test]
+async fn a_job_that_could_not_be_read_back_is_refused() {
+    let fixture = Fixture::new();
+    let mut spec = deploy_spec(1);
+    spec.options = json!({ "userdata": nested(126) });
+    let message = refusal(fixture.store.create_job(new_job(spec)).await);
+    assert!(message.contains("nests deeper"), "{message}");
+    let mut spec = deploy_spec(1);
+    spec.options = json!({ "userdata": nested(64) });
+    let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    assert_eq!(job, JobId(1), "the refused one burned no number");
+    let fixture = fixture.reopen().await;
+    assert_eq!(fixture.store.unfinished().await.unwrap()[0].spec.options, spec.options);
+}
+
+#[tokio::test]
+async fn a_result_that_could_not_be_read_back_is_refused_with_its_group() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let spec = deploy_spec(2);
+    let job = store.create_job(new_job(spec.clone())).await.unwrap();
+    store.append(vec![started(&spec, job, 0, 1), started(&spec, job, 1, 1)]).await.unwrap();
+    let mut bad = ended(job, 1, 2, NodeState::Finished);
+    if let Write::NodeEnded { end, .. } = &mut bad {
+        end.result = nested(126);
+    }
+    let message = refusal(store.append(vec![ended(job, 0, 2, NodeState::Finished), bad]).await);
+    assert!(message.contains("nests deeper"), "{message}");
+    assert_eq!(store.job(job).await.unwrap().unwrap().counts.get(NodeState::Running), 2);
+    store.append(vec![ended(job, 0, 3, NodeState::Finished)]).await.unwrap();
+    assert_eq!(read_nodes(store, all_nodes(job)).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_does_not_keep_the_others_from_starting() {
+    let fixture = Fixture::new();
+    let large = deploy_spec(2_500);
+    for _ in 0..3 {
+        fixture.store.create_job(new_job(large.clone())).await.unwrap();
+    }
+    for job in 1..=3 {
+        fixture.store.settled(JobId(job)).await.unwrap();
+    }
+    fixture.store.close().await;
+    let file = fixture.folder.path().join("bunraku.db");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    // One byte says "plain JSON", the rest nests deeper than any parser reads.
+    let mut poison = vec![0];
+    poison.extend(format!("{}{}", "[".repeat(500), "]".repeat(500)).into_bytes());
+    other.execute("UPDATE job_specs SET spec = ?1, header = ?1 WHERE job = 2", [&poison]).unwrap();
+    other.execute("INSERT INTO decisions (job, body, done) VALUES (2, ?1, 0)", [&poison]).unwrap();
+    drop(other);
+
+    let fixture = Fixture::over(fixture.folder);
+    let store = &fixture.store;
+    let taken_up: Vec<_> = store.unfinished().await.unwrap().into_iter().map(|job| job.record.id).collect();
+    assert_eq!(taken_up, [JobId(1), JobId(3)]);
+    let listed = store.jobs(all_jobs(JobOrder::Name, false)).await.unwrap();
+    assert_eq!(listed.items.len(), 3, "the list shows the broken one too");
+    assert!(listed.items[1].header.description.contains("cannot be read"));
+    assert_eq!(listed.items[1].header.node_count, 2_500);
+    // Chunks and writes of the others go on.
+    store.append(vec![skipped(JobId(3), 0..2_500, 1)]).await.unwrap();
+    store.settled(JobId(3)).await.unwrap();
+    assert_eq!(store.trouble(), None);
+    assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(4));
+}
+
+#[tokio::test]
+async fn a_page_of_the_job_list_ends_by_bytes() {
+    let fixture = Fixture::new();
+    let mut spec = deploy_spec(1);
+    spec.options = json!({ "userdata": "x".repeat(1024 * 1024) });
+    for _ in 0..6 {
+        fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    }
+    let mut query = JobQuery { limit: Some(100), ..all_jobs(JobOrder::Name, false) };
+    let page = fixture.store.jobs(query.clone()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (4, 6));
+    query.offset = 4;
+    assert_eq!(fixture.store.jobs(query).await.unwrap().items.len(), 2);
+}
