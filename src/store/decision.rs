@@ -115,8 +115,11 @@ pub(super) fn message_for(message: &str, name: &CertName) -> String {
     message.replace("<node>", name.as_str())
 }
 
+/// A job whose decision cannot be read, and why.
+type Unreadable = (JobId, rusqlite::Error);
+
 /// Reads every outstanding decision that can be read, oldest first, and the jobs of the others.
-pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<(Vec<Decision>, Vec<(JobId, rusqlite::Error)>)> {
+pub(super) fn load_all(connection: &Connection) -> rusqlite::Result<(Vec<Decision>, Vec<Unreadable>)> {
     let mut statement = connection.prepare("SELECT id, job, body, done FROM decisions ORDER BY id")?;
     let mut rows = statement.query([])?;
     let (mut decisions, mut unreadable) = (Vec::new(), Vec::new());
