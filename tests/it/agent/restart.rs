@@ -11,9 +11,11 @@ use super::lab::{Lab, until_exists};
 fn waiting_script(lab: &Lab) -> String {
     let (started, go) = (lab.path("started"), lab.path("go"));
     format!(
-        "#!/bin/sh\necho x >>{}\nwhile [ ! -e {} ]; do sleep 0.05; done\necho done\n",
-        started.display(),
-        go.display()
+        // Ends with the test's directory too: a run outlives its agent, but must not outlive the test.
+        "#!/bin/sh\necho x >>{started}\nwhile [ ! -e {go} ] && [ -d \"$(dirname {go})\" ]; do sleep 0.05; done\n\
+         echo done\n",
+        started = started.display(),
+        go = go.display()
     )
 }
 
