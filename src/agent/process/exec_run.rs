@@ -73,7 +73,11 @@ fn run(directory: &Path) -> io::Result<()> {
 /// Tries until it succeeds: the exit code is all that tells how the run ended, and a full disk is freed some day. The
 /// agent takes the run for running meanwhile, which is the truth as far as anybody can know it.
 fn until_written(mut write: impl FnMut() -> io::Result<()>) {
-    while write().is_err() {
+    while let Err(error) = write() {
+        if error.kind() == io::ErrorKind::NotFound {
+            // The run's directory is gone, and with it everyone who could ask.
+            return;
+        }
         std::thread::park_timeout(RETRY_INTERVAL);
     }
 }
