@@ -4,7 +4,7 @@
 //! for a run, a watch or a grant that the reader asked for, so what waits is bounded by what the reader has open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::stream::{self, Stream};
 use parking_lot::Mutex;
@@ -15,11 +15,18 @@ struct Shared<T> {
     queue: Mutex<Vec<T>>,
     arrived: Notify,
     outlets: AtomicUsize,
+    closed: AtomicBool,
 }
 
 /// The reading side; exactly one per inbox.
 #[derive(Debug)]
 pub struct Inbox<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Inbox<T> {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
+}
 
 /// The sending side. Cheap to clone; sending never blocks and never fails.
 #[derive(Debug)]
@@ -53,7 +60,12 @@ impl<T> Senders<T> {
 
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
-        Self(Arc::new(Shared { queue: Mutex::new(Vec::new()), arrived: Notify::new(), outlets: AtomicUsize::new(0) }))
+        Self(Arc::new(Shared {
+            queue: Mutex::new(Vec::new()),
+            arrived: Notify::new(),
+            outlets: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -112,6 +124,12 @@ impl<T> Outlet<T> {
         Self(Arc::clone(shared))
     }
 
+    /// False when the inbox was dropped: nobody will read what is sent.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        !self.0.closed.load(Ordering::Acquire)
+    }
+
     /// Appends one entry; wakes the reader only when it slept on an empty inbox.
     pub fn send(&self, entry: T) {
         let was_empty = {
@@ -161,6 +179,16 @@ mod tests {
         };
         let reading = async { (batches.next().await, batches.next().await) };
         assert_eq!(tokio::join!(reading, dropping).0, (Some(vec![7]), None));
+    }
+
+    #[test]
+    fn a_sender_can_tell_whether_anybody_reads() {
+        let inbox = Inbox::<u8>::default();
+        let outlet = inbox.outlet();
+        let stream = inbox.into_batches();
+        assert!(outlet.is_read());
+        drop(stream);
+        assert!(!outlet.is_read());
     }
 
     #[tokio::test]

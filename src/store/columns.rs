@@ -5,7 +5,7 @@
 use std::io::{Read, Write as _};
 
 use bunraku_actors::model::{
-    Attempt, Cause, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts, NodeIndex, NodeState,
+    Attempt, Cause, CauseCounts, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts, NodeIndex, NodeState,
     StopMode, TransactionId,
 };
 use chrono::{DateTime, Utc};
@@ -206,6 +206,19 @@ impl FromSql for Db<TransactionId> {
 impl FromSql for Db<CertName> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         CertName::parse(value.as_str()?).map(Db).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl ToSql for Db<&CauseCounts> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        let text = serde_json::to_string(self.0).expect("names and numbers are JSON");
+        Ok(text.into())
+    }
+}
+
+impl FromSql for Db<CauseCounts> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map(Db).map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 

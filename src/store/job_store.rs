@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec};
+use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec, NodeCounts};
 use bunraku_actors::ports::{
     Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob, Write,
 };
@@ -38,6 +38,10 @@ impl JobStore for Store {
         settled.map(drop).map_err(|_| self.ended())
     }
 
+    async fn open_jobs(&self) -> Result<Vec<(JobId, NodeCounts)>, StoreError> {
+        self.read(|connection, _| Ok(rows::open_jobs(connection)?)).await
+    }
+
     async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError> {
         self.read(reader::unfinished).await
     }
@@ -47,7 +51,7 @@ impl JobStore for Store {
     }
 
     async fn holds(&self) -> Result<Vec<Held>, StoreError> {
-        self.read(|connection, _| reader::holds(connection)).await
+        self.read(reader::holds).await
     }
 
     async fn job(&self, job: JobId) -> Result<Option<JobRecord>, StoreError> {

@@ -55,6 +55,8 @@ pub(super) struct PackedJob {
 pub(super) struct PackedWrite {
     pub(super) write: Write,
     pub(super) outcome: Option<PackedOutcome>,
+    /// The late answer of a hold that ended.
+    pub(super) late: Option<Vec<u8>>,
     /// About many nodes, and too much for this group's transaction: only the decision is written with it.
     pub(super) decide: bool,
 }
@@ -98,8 +100,12 @@ impl PackedWrite {
             Write::NodeEnded { end, .. } | Write::NodeUnstarted { end, .. } => PackedOutcome::of(end)?,
             _ => None,
         };
+        let late = match &write {
+            Write::HoldEnded { late: Some(late), .. } => Some(pack(late)?),
+            _ => None,
+        };
         let decide = matches!(write, Write::NodesReady { .. } | Write::NodesSkipped { .. });
-        Ok(Self { write, outcome, decide })
+        Ok(Self { write, outcome, late, decide })
     }
 
     /// The rows of a write about many nodes if it may be written at once.
@@ -121,7 +127,8 @@ impl PackedWrite {
             Write::NodeEnded { .. } | Write::JobEnded { .. } | Write::JobAborted { .. } => 4,
             Write::NodeUnstarted { .. } | Write::JobState { .. } => 3,
             Write::NodeStarted { .. } => 2,
-            Write::NodeResent { .. } | Write::NodeAccepted { .. } | Write::HoldEnded { .. } => 1,
+            Write::HoldEnded { .. } => 2,
+            Write::NodeResent { .. } | Write::NodeAccepted { .. } => 1,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bunraku_actors::model::{
-    Attempt, Cause, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex, NodeState, Owner,
+    Attempt, Cause, CauseCounts, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex, NodeState, Owner,
     TaskName, TransactionId,
 };
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
@@ -128,11 +128,11 @@ pub(super) fn each_node(
 
 /// One job, or `None`.
 pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<JobRecord>, Fault> {
-    let mut statement = connection.prepare_cached("SELECT state, stop, counts, finished_at FROM jobs WHERE id = ?1")?;
+    let mut statement = connection.prepare_cached("SELECT state, stop, counts, finished_at, causes FROM jobs WHERE id = ?1")?;
     let found = statement
-        .query_row([Db(job)], |row| Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?)))
+        .query_row([Db(job)], |row| Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?)))
         .optional()?;
-    let Some((state, stop, counts, finished_at)) = found else { return Ok(None) };
+    let Some((state, stop, counts, finished_at, causes)) = found else { return Ok(None) };
     let history = history(connection, job)?;
     let header = match specs.header(connection, job) {
         Ok(header) => header,
@@ -142,7 +142,18 @@ pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> 
             Arc::new(bare_header(connection, job, &counts, &history)?)
         }
     };
-    Ok(Some(JobRecord { id: job, header, state, counts, history, finished_at, stop }))
+    let causes = match causes {
+        Some(causes) => causes,
+        None => count_causes(connection, job, header.node_count)?,
+    };
+    Ok(Some(JobRecord { id: job, header, state, counts, causes, history, finished_at, stop }))
+}
+
+/// The counts by cause of a job from before they were kept.
+fn count_causes(connection: &Connection, job: JobId, node_count: u32) -> Result<CauseCounts, Fault> {
+    let mut causes = CauseCounts::default();
+    each_node(connection, job, node_count, |_, row| causes.add(row.cause, 1))?;
+    Ok(causes)
 }
 
 /// What is known of a job whose header cannot be read: a list must not fail because of one of its jobs.
@@ -195,4 +206,10 @@ pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> R
 pub(super) fn unfinished_ids(connection: &Connection) -> rusqlite::Result<Vec<JobId>> {
     let mut statement = connection.prepare_cached("SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY id")?;
     statement.query_map([], |row| get(row, 0))?.collect()
+}
+
+/// The number and the counts of every job that is not over, oldest first.
+pub(super) fn open_jobs(connection: &Connection) -> rusqlite::Result<Vec<(JobId, NodeCounts)>> {
+    let mut statement = connection.prepare_cached("SELECT id, counts FROM jobs WHERE finished_at IS NULL ORDER BY id")?;
+    statement.query_map([], |row| Ok((get(row, 0)?, get(row, 1)?)))?.collect()
 }

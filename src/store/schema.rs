@@ -14,7 +14,11 @@ use super::fault::OpenError;
 const APPLICATION_ID: i64 = 0x6275_6e72;
 
 /// One script per schema number, from 1 on; a published one is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001_initial.sql"), include_str!("migrations/002_settings.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/001_initial.sql"),
+    include_str!("migrations/002_settings.sql"),
+    include_str!("migrations/003_causes.sql"),
+];
 
 /// The write-ahead log is cut back to this after a burst.
 const LOG_BYTES: i64 = 64 * 1024 * 1024;

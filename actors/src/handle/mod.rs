@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
-use crate::supervisor::{Board, CreateJob, Shutdown, StopJob, Supervisor};
+use crate::supervisor::{Board, CreateJob, Drain, SetDrain, Shutdown, StopJob, Supervisor};
 
 pub use crate::job_actor::JobSeed;
 pub use engine::Engine;
@@ -28,6 +28,8 @@ const PLANNING: usize = 2;
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a shutdown may take before it is given up; what is committed goes on at the next start.
 const SHUTDOWN: Duration = Duration::from_secs(30);
+/// How often a drain looks whether something still runs.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// The engine. All methods may be called from any thread with a tokio runtime.
 #[derive(Clone)]
@@ -66,7 +68,8 @@ impl Orchestrator {
     /// # Errors
     /// [`OrchestratorError::UnknownJob`], or the store's.
     pub async fn stop(&self, job: JobId, mode: StopMode) -> Result<NodeCounts, OrchestratorError> {
-        let permit = self.admit()?;
+        // Also while the service is drained: a stop makes less work.
+        let permit = self.admit_if(self.fault())?;
         let answer = self.supervisor.send(StopJob { job, mode, permit });
         within(async { answer.await.map_err(|_| gone())? }).await
     }
@@ -76,10 +79,67 @@ impl Orchestrator {
         self.board.live(job)
     }
 
-    /// `None` when commands are taken; else what is wrong, for people.
+    /// `None` when new jobs are taken; else why not, for people.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
+        self.fault().or_else(|| match self.board.drain() {
+            Drain::No => None,
+            Drain::Asked => Some("the service is being drained: it takes no new jobs".into()),
+            Drain::Leaving => Some("the service is shutting down".into()),
+        })
+    }
+
+    /// `None` when the service is well; else what is wrong, for people. A service that is drained is well.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
         self.board.trouble().or_else(|| self.ports.store.trouble())
+    }
+
+    /// `None` while all actors show that they are alive; else which does not. Only a new process helps then.
+    #[must_use]
+    pub fn hang(&self) -> Option<String> {
+        self.board.hang(self.limits.hang_timeout)
+    }
+
+    /// Takes no new jobs and starts no more nodes, or goes on as before; what runs goes on in any case. Returns whether
+    /// the service is drained from now on: one that is shutting down stays so.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unavailable`] when the engine has ended.
+    pub async fn drain(&self, drain: bool) -> Result<bool, OrchestratorError> {
+        self.set_drain(if drain { Drain::Asked } else { Drain::No }).await
+    }
+
+    /// As [`Self::drain`], and for good: the first step of a shutdown.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unavailable`] when the engine has ended.
+    pub async fn leave(&self) -> Result<bool, OrchestratorError> {
+        self.set_drain(Drain::Leaving).await
+    }
+
+    async fn set_drain(&self, drain: Drain) -> Result<bool, OrchestratorError> {
+        let answer = self.supervisor.send(SetDrain(drain));
+        within(async { answer.await.map_err(|_| gone()) }).await.map(|drain| drain != Drain::No)
+    }
+
+    /// Whether the service is drained.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.board.drain() != Drain::No
+    }
+
+    /// How many nodes run, as committed.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.board.running()
+    }
+
+    /// Waits until no node runs any more. Without [`Self::drain`] that may never be.
+    pub async fn idle(&self) {
+        while self.running() > 0 {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
     }
 
     /// Waits until the unfinished jobs of the last start are taken up (or cannot be: then there is [`Self::trouble`]).
@@ -132,7 +192,11 @@ impl Orchestrator {
     }
 
     fn admit(&self) -> Result<OwnedSemaphorePermit, OrchestratorError> {
-        if let Some(trouble) = self.trouble() {
+        self.admit_if(self.trouble())
+    }
+
+    fn admit_if(&self, trouble: Option<String>) -> Result<OwnedSemaphorePermit, OrchestratorError> {
+        if let Some(trouble) = trouble {
             return Err(OrchestratorError::Unavailable(trouble));
         }
         Arc::clone(&self.admission).try_acquire_owned().map_err(|_| OrchestratorError::Busy)

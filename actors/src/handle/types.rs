@@ -67,6 +67,8 @@ pub struct Limits {
     pub status_timeout: Duration,
     /// How often a silent run is asked about.
     pub status_interval: Duration,
+    /// How long an actor may take to show that it is alive.
+    pub hang_timeout: Duration,
     /// The most nodes of one job.
     pub job_nodes: u32,
 }
@@ -91,6 +93,7 @@ impl Default for Limits {
             settle_time: seconds(90),
             status_timeout: seconds(12),
             status_interval: seconds(120),
+            hang_timeout: seconds(60),
             job_nodes: 200_000,
         }
     }
@@ -108,6 +111,8 @@ pub enum Binding {
     ConcurrentRuns,
     /// `limits.concurrent_tasks`.
     ConcurrentTasks,
+    /// Nothing is started: the service is being drained.
+    Draining,
     /// Nodes are busy with another run of the same kind.
     NodeTurn,
     /// Nodes are not connected.

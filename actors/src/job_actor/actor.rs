@@ -37,6 +37,10 @@ pub struct JobSeed {
     pub(crate) control: Inbox<Control>,
     pub(crate) notes: Outlet<Note>,
     pub(crate) live: Arc<Mutex<LiveJob>>,
+    /// Whether nothing may be started for now.
+    pub(crate) draining: bool,
+    /// The last beat that the actor noted.
+    pub(crate) beat: Arc<AtomicU64>,
     /// Locked while an append is in flight, so that nobody reads the job's rows before it is done.
     pub(crate) appending: Arc<tokio::sync::Mutex<()>>,
 }
@@ -80,7 +84,7 @@ pub(super) enum Phase {
     /// It is committed; only stops are answered.
     Over,
     /// The service ends.
-    Draining,
+    Leaving,
     /// The store refused what was decided: another actor begins again from what is committed.
     Broken,
 }
@@ -111,6 +115,9 @@ pub(super) struct JobActor {
     pub(super) ports: Ports,
     pub(super) pool: Pool,
     pub(super) phase: Phase,
+    /// Nothing is started until told otherwise.
+    pub(super) draining: bool,
+    beat: Arc<AtomicU64>,
     /// Decided. Taken out only within a step.
     job: Option<Job>,
     pub(super) ledger: Ledger,
@@ -169,6 +176,8 @@ impl JobActor {
             ports: seed.ports,
             pool: seed.pool,
             phase: Phase::Going,
+            draining: seed.draining,
+            beat: seed.beat,
             job: None,
             ledger: Ledger::new(&seed.job.nodes),
             window: Window::default(),
@@ -250,7 +259,7 @@ impl JobActor {
 
     /// What follows every batch of input.
     fn round(&mut self, ctx: &mut Context<Self>) {
-        if self.job().is_open() {
+        if self.job().is_open() && !self.draining {
             self.start_nodes(ctx);
         } else {
             self.start_nothing();
@@ -259,8 +268,8 @@ impl JobActor {
         self.settle_when_all_over();
         self.arm(ctx);
         self.publish();
-        if self.phase == Phase::Draining && self.ledger.is_idle() {
-            self.leave(Note::Drained(self.id), ctx);
+        if self.phase == Phase::Leaving && self.ledger.is_idle() {
+            self.leave(Note::Left(self.id), ctx);
         }
     }
 
@@ -274,8 +283,8 @@ impl JobActor {
 
     /// Stops without a goodbye, as after a panic. A service that ends leaves the job to the next start.
     pub(super) fn break_down(&mut self, ctx: &mut Context<Self>) {
-        if self.phase == Phase::Draining {
-            self.leave(Note::Drained(self.id), ctx);
+        if self.phase == Phase::Leaving {
+            self.leave(Note::Left(self.id), ctx);
         }
         self.phase = Phase::Broken;
         ctx.stop();
@@ -289,7 +298,18 @@ impl JobActor {
                 self.ledger.submit_and_tell(decision.writes, ticket);
             }
             Control::HoldOver(transaction) => self.holds.retain(|held| *held != transaction),
-            Control::Drain => self.phase = Phase::Draining,
+            Control::Drain(draining) => {
+                self.draining = draining;
+                // Their clocks run only while a connection is all that they wait for.
+                self.window.recall();
+            }
+            Control::Leave => self.phase = Phase::Leaving,
+            Control::Beat(number) => {
+                self.beat.store(number, Ordering::Release);
+                self.look_after_runs();
+                self.time_passed();
+            }
+            Control::GiveWay => self.break_down(ctx),
             Control::Retire => {
                 self.commit_decided();
                 self.guard.left = true;
@@ -308,6 +328,9 @@ impl JobActor {
         let counts = self.job().counts();
         if counts.get(NodeState::New) + counts.get(NodeState::Ready) == 0 {
             return None;
+        }
+        if self.draining {
+            return Some(Binding::Draining);
         }
         if self.window.has_ready() {
             if self.room() == 0 {

@@ -8,9 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::inbox::Outlet;
 use crate::model::{JobState, NodeCounts, NodeIndex, NodeState};
 use crate::ports::{JobStore, StoreError, StoredNode, Write};
 
+use super::actor::StoreReply;
 use super::messages::StopTicket;
 
 /// The most writes of one group; a batch that is larger goes alone.
@@ -133,6 +135,32 @@ pub(super) fn states_before_running(present: JobState) -> &'static [JobState] {
         JobState::New => &[JobState::Ready, JobState::Running],
         JobState::Ready => &[JobState::Running],
         JobState::Running | JobState::Stopping | JobState::Stopped | JobState::Finished | JobState::Failed => &[],
+    }
+}
+
+/// An answer that is owed to the actor: dropped without having been given, as by a panic, it says that the store failed.
+pub(super) struct Answer {
+    replies: Outlet<StoreReply>,
+    kind: fn(Result<(), StoreError>) -> StoreReply,
+    given: bool,
+}
+
+impl Answer {
+    pub(super) fn new(replies: Outlet<StoreReply>, kind: fn(Result<(), StoreError>) -> StoreReply) -> Self {
+        Self { replies, kind, given: false }
+    }
+
+    pub(super) fn give(mut self, result: Result<(), StoreError>) {
+        self.given = true;
+        self.replies.send((self.kind)(result));
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.given {
+            self.replies.send((self.kind)(Err(StoreError::Failed("it gave no answer".into()))));
+        }
     }
 }
 

@@ -14,8 +14,14 @@ pub(crate) enum Control {
     Stop { mode: StopMode, ticket: StopTicket },
     /// A hold of one of the job's runs is over: it counts no more.
     HoldOver(TransactionId),
-    /// The service ends: start nothing more, commit what is decided, then tell [`Note::Drained`].
-    Drain,
+    /// Start nothing more until told otherwise; what runs goes on.
+    Drain(bool),
+    /// The service ends: commit what is decided, then tell [`Note::Left`].
+    Leave,
+    /// Show that you are alive: note this number, and look after your runs.
+    Beat(u64),
+    /// What you show is not what is stored: give way to another actor, which begins from the store.
+    GiveWay,
     /// The Supervisor has taken note that the job is over and will send nothing more.
     Retire,
 }
@@ -30,7 +36,7 @@ pub(crate) enum Note {
     /// The last event is committed; answered by [`Control::Retire`].
     Over(JobId),
     /// Everything decided is committed, and the actor is gone; the job goes on at the next start.
-    Drained(JobId),
-    /// The actor panicked, or the store refused for good what it decided.
+    Left(JobId),
+    /// The actor panicked, gave way, or the store refused for good what it decided.
     Crashed(JobId),
 }

@@ -6,14 +6,17 @@ use actix::{AsyncContext, Context};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::inbox::{Inbox, Outlet};
-use crate::machine::{Contact, Facts, JobInput, NodeInput};
-use crate::model::{Attempt, Cause, NodeEnd, NodeIndex, NodeState, StopMode, TransactionId};
+use crate::machine::{Contact, Facts, JobInput, NodeInput, judge};
+use crate::model::{Attempt, Cause, NodeEnd, NodeIndex, NodeState, RunOutcome, StopMode, TransactionId};
 use crate::node_runner::{Begin, NodeRunner, Report, RunnerSeed};
 use crate::ports::{Connection, Held, RunRequest, RunSignal, StoreError, UnfinishedJob, Write};
 
 use super::actor::{JobActor, Phase, StoreReply};
-use super::ledger::{FIRST_RETRY, LAST_RETRY};
+use super::ledger::{Answer, FIRST_RETRY, LAST_RETRY};
 use super::messages::Note;
+
+/// How often the runner of one run may break down before the run is given up.
+const RUNNER_CRASHES: u32 = 3;
 
 /// A start that is decided and has no committed end.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(super) struct Run {
     pub(super) accepted: bool,
     /// It has its compile slot.
     pub(super) compiling: bool,
+    /// How many of its runners broke down.
+    pub(super) crashes: u32,
+    /// At the last beat nobody read its inputs, and no end was reported.
+    pub(super) unread: bool,
 }
 
 impl JobActor {
@@ -55,6 +62,8 @@ impl JobActor {
                 link,
                 accepted: node.accepted,
                 compiling: true,
+                crashes: 0,
+                unread: false,
             };
             self.runs.insert(index, run);
             // Whether its catalog was there before is not known; for others than our agents the hold says when it is.
@@ -80,7 +89,7 @@ impl JobActor {
             deadline: run.deadline,
             spool: run.spool.clone(),
             accepted: run.accepted,
-            compiling: Some(recovered),
+            compiling: run.compiling.then_some(recovered),
             stopping,
             handed_over: 0,
             contact: Contact::new(run.link.take(), now),
@@ -130,16 +139,49 @@ impl JobActor {
                 }
             }
             Report::Ended { end, hold } => self.end_run(node, end, hold),
-            Report::Crashed => {
-                let reason = "the run could not be followed any more";
-                let action = &self.spec.action;
-                let description = reason.to_owned();
-                let outcome = crate::model::RunOutcome::Refused { description };
-                let mut end = crate::machine::judge(self.spec.node(node), action, outcome, Cause::OutcomeUnknown);
-                end.cause = Some(Cause::OutcomeUnknown);
-                self.end_run(node, Box::new(end), true);
-            }
+            Report::Crashed => self.replace_runner(node),
         }
+    }
+
+    /// A runner broke down: another one asks for the outcome, as after a restart of the service.
+    fn replace_runner(&mut self, node: NodeIndex) {
+        if self.job().node(node) != NodeState::Running {
+            // Its end is decided.
+            return;
+        }
+        let name = self.spec.node(node).clone();
+        let Some(run) = self.runs.get_mut(&node) else { return };
+        run.crashes += 1;
+        tracing::error!(job = %self.id, node = %name, crashes = run.crashes, "a node's runner broke down");
+        if run.crashes > RUNNER_CRASHES {
+            let outcome = RunOutcome::Unreadable { description: "the run could not be followed any more".into() };
+            let end = judge(&name, &self.spec.action, outcome, Cause::OutcomeUnknown);
+            return self.end_run(node, Box::new(end), true);
+        }
+        let inputs = Inbox::default();
+        run.outlet = inputs.outlet();
+        run.inputs = Some(inputs);
+        run.unread = false;
+        run.link = self.ports.transport.connection(&name);
+        let until = self.ports.clock.now() + self.rules.compile_hold;
+        self.spawn_runner(node, Some(until));
+        if let Some(mode) = self.job().stop() {
+            self.tell_run(node, NodeInput::of_stop(mode));
+        }
+    }
+
+    /// Finds runs that nobody follows, and has the others look at the clock: a timer that was lost is made up for.
+    pub(super) fn look_after_runs(&mut self) {
+        let mut lost = Vec::new();
+        for (node, run) in &mut self.runs {
+            let unread = run.inputs.is_none() && !run.outlet.is_read();
+            // Twice: what the runner said last may still be on its way here.
+            if std::mem::replace(&mut run.unread, unread) && unread {
+                lost.push(*node);
+            }
+            run.outlet.send(NodeInput::Tick);
+        }
+        lost.into_iter().for_each(|node| self.replace_runner(node));
     }
 
     fn end_run(&mut self, node: NodeIndex, end: Box<NodeEnd>, hold: bool) {
@@ -168,9 +210,10 @@ impl JobActor {
         let guard = Arc::clone(&self.appending).try_lock_owned();
         // Not the actor's own future: were the actor to break down, the append would still be known to be in flight.
         actix::spawn(async move {
+            let answer = Answer::new(replies, StoreReply::Appended);
             let reply = store.append(writes).await;
             drop(guard);
-            replies.send(StoreReply::Appended(reply));
+            answer.give(reply);
         });
     }
 
@@ -214,7 +257,10 @@ impl JobActor {
         let store = Arc::clone(&self.ports.store);
         let replies = self.store_replies.clone();
         let job = self.id;
-        actix::spawn(async move { replies.send(StoreReply::Settled(store.settled(job).await)) });
+        actix::spawn(async move {
+            let answer = Answer::new(replies, StoreReply::Settled);
+            answer.give(store.settled(job).await);
+        });
     }
 
     /// The group in flight is committed: what it decided takes effect.
@@ -237,7 +283,10 @@ impl JobActor {
                     run.accepted = true;
                 }
             }
-            Write::NodeResent { node, .. } => {
+            Write::NodeResent { node, deadline, .. } => {
+                if let Some(run) = self.runs.get_mut(&node) {
+                    run.deadline = deadline;
+                }
                 // A stop that was decided since then counts already.
                 let stopping = self.job().stop().is_some();
                 self.tell_run(node, if stopping { NodeInput::ResendRefused } else { NodeInput::ResendCommitted });
@@ -267,10 +316,7 @@ impl JobActor {
 
     fn tell_of_stop(&self, mode: StopMode) {
         for run in self.runs.values() {
-            run.outlet.send(match mode {
-                StopMode::Plain => NodeInput::Stopping,
-                StopMode::Force => NodeInput::Force,
-            });
+            run.outlet.send(NodeInput::of_stop(mode));
         }
     }
 
@@ -297,7 +343,7 @@ impl JobActor {
             transaction: run.transaction,
             job: self.id,
             node: name.clone(),
-            kind: self.kind,
+            action: Arc::clone(&self.spec.action),
             until,
         }));
     }

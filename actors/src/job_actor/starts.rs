@@ -119,6 +119,8 @@ impl JobActor {
             link: Some(connection),
             accepted: false,
             compiling: true,
+            crashes: 0,
+            unread: false,
         };
         let input = JobInput::Start { node, deadline, spool: run.spool.clone() };
         self.runs.insert(node, run);

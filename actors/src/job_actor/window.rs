@@ -82,6 +82,12 @@ impl Window {
         Some(node)
     }
 
+    /// Nodes that wait for a connection are to be looked at again.
+    pub(super) fn recall(&mut self) {
+        self.ready.extend(std::mem::take(&mut self.away).into_keys());
+        self.clocks.clear();
+    }
+
     /// Nothing of this will start.
     pub(super) fn clear(&mut self) {
         *self = Self::default();

@@ -11,7 +11,7 @@ mod words;
 
 pub use job::{Decision, Job, JobInput, JobRefusal};
 pub use node::{Contact, Facts, Node, NodeEffect, NodeInput, NodeRefusal, Rules};
-pub use outcome::judge;
+pub use outcome::{judge, judge_late};
 pub use words::Words;
 
 #[cfg(test)]

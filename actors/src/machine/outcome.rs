@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 use super::words::{Words, execution_failure};
+use crate::ports::StatusAnswer;
 
 /// The counters which clients read from every report.
 const METRICS: [&str; 9] = [
@@ -41,6 +42,21 @@ pub fn judge(node: &CertName, action: &Action, outcome: RunOutcome, canceled: Ca
         RunOutcome::Refused { description } => errored(node, words, refusal_cause(&description), &description),
         RunOutcome::Unreadable { description } => errored(node, words, Cause::OutcomeUnknown, &description),
         RunOutcome::Canceled { results } => of_cancel(node, words, canceled, &results),
+    }
+}
+
+/// Judges what an agent says of a run whose node has ended without its word; `None` while the run goes on.
+#[must_use]
+pub fn judge_late(node: &CertName, action: &Action, answer: StatusAnswer) -> Option<NodeEnd> {
+    let unknown = |cause, reason: &str| errored(node, Words::of(action.kind()), cause, reason);
+    match answer {
+        StatusAnswer::Running => None,
+        StatusAnswer::Over(outcome) => Some(judge(node, action, outcome, Cause::OutcomeUnknown)),
+        StatusAnswer::NeverArrived => Some(unknown(Cause::Undeliverable, "the agent does not know the request")),
+        StatusAnswer::Unknown(words) => {
+            let reason = format!("the agent does not know how the run ended: {words}");
+            Some(unknown(Cause::OutcomeUnknown, &reason))
+        }
     }
 }
 

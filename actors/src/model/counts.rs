@@ -1,8 +1,10 @@
-//! Node counts of a job, by state.
+//! Node counts of a job: by state, and by the cause of those that did not finish.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::NodeState;
+use super::{Cause, NodeState};
 
 /// How many nodes of a job are in each state. The sum is always the job's `node_count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,5 +52,30 @@ impl NodeCounts {
     #[must_use]
     pub fn all_over(&self) -> bool {
         self.iter().all(|(state, count)| state.is_terminal() || count == 0)
+    }
+}
+
+/// How many nodes of a job ended for each cause. The sum is the number of nodes that are over and did not finish.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CauseCounts(BTreeMap<Cause, u32>);
+
+impl CauseCounts {
+    /// The count of one cause.
+    #[must_use]
+    pub fn get(&self, cause: Cause) -> u32 {
+        self.0.get(&cause).copied().unwrap_or_default()
+    }
+
+    /// Adds `n` nodes that ended for this cause; nodes that finished have none.
+    pub fn add(&mut self, cause: Option<Cause>, n: u32) {
+        if let Some(cause) = cause.filter(|_| n > 0) {
+            *self.0.entry(cause).or_default() += n;
+        }
+    }
+
+    /// The causes that occur with their counts, in the order of [`Cause::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, u32)> + '_ {
+        self.0.iter().map(|(cause, count)| (*cause, *count))
     }
 }

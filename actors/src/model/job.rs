@@ -205,6 +205,13 @@ impl JobSpec {
         &self.nodes[node.at()]
     }
 
+    /// The place of a certname in this job.
+    #[must_use]
+    pub fn index_of(&self, name: &CertName) -> Option<NodeIndex> {
+        let place = self.nodes.binary_search(name).ok()?;
+        u32::try_from(place).ok().map(NodeIndex)
+    }
+
     /// The transaction id of an attempt on a node of this job.
     #[must_use]
     pub fn transaction(&self, node: NodeIndex, attempt: Attempt) -> TransactionId {

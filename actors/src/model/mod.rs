@@ -13,13 +13,13 @@ mod outcome;
 mod target;
 
 pub use action::{Action, DeployAction, DeployOptions, InputMethod, TaskAction, TaskFile};
-pub use counts::NodeCounts;
+pub use counts::{CauseCounts, NodeCounts};
 pub use event::{EventKind, EventRecord};
 pub use ids::{
     Attempt, CertName, EnvironmentName, EventSeq, InvalidName, JobId, NodeIndex, RunKey, TaskName, TransactionId,
 };
 pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
 pub use nesting::{MAX_NESTING, Nesting, shallow};
-pub use node::{Cause, NodeEnd, NodeState};
+pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
 pub use outcome::{PuppetOutcome, RunOutcome, TaskOutcome};
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -1,5 +1,6 @@
 //! A node's states, its wire names, and how a node can end.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -171,6 +172,29 @@ pub struct NodeEnd {
     pub transaction_uuid: Option<String>,
     /// Resource events of the Puppet report in PuppetDB's shape (API §5.5), bounded by the agent.
     pub resource_events: Vec<Value>,
+}
+
+/// What an agent said of a run after its node had ended without its word: kept with the node, and changes nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LateAnswer {
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// The state in which the node would have ended by it.
+    pub state: NodeState,
+    /// The cause of that; absent exactly for `Finished`.
+    pub cause: Option<Cause>,
+    /// The message that its last event would have had.
+    pub message: String,
+    /// The result that it would have had; `Value::Null` when there is none.
+    pub result: Value,
+}
+
+impl LateAnswer {
+    /// An end that came too late.
+    #[must_use]
+    pub fn of(end: NodeEnd, at: DateTime<Utc>) -> Self {
+        Self { at, state: end.state, cause: end.cause, message: end.message, result: end.result }
+    }
 }
 
 #[cfg(test)]

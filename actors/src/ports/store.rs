@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::model::{
-    Attempt, Cause, CertName, EventRecord, EventSeq, JobHeader, JobId, JobKind, JobSpec, JobState, NodeCounts, NodeEnd,
-    NodeIndex, NodeState, StopMode, TransactionId,
+    Action, Attempt, Cause, CauseCounts, CertName, EventRecord, EventSeq, JobHeader, JobId, JobKind, JobSpec, JobState,
+    LateAnswer, NodeCounts, NodeEnd, NodeIndex, NodeState, StopMode, TransactionId,
 };
 
 /// Why the store did not do what was asked.
@@ -72,8 +72,8 @@ pub enum Write {
     JobEnded { job: JobId, state: JobState, at: DateTime<Utc> },
     /// The job broke down: event `job_aborted` with this message, state `Failed` or `Stopped`.
     JobAborted { job: JobId, state: JobState, at: DateTime<Utc>, message: String },
-    /// A hold is over.
-    HoldEnded { transaction: TransactionId },
+    /// A hold is over. What the agent said, if it did, is kept with the node, whatever the state of its job; no event.
+    HoldEnded { transaction: TransactionId, late: Option<Box<LateAnswer>> },
 }
 
 /// A job as it is committed.
@@ -84,6 +84,7 @@ pub struct JobRecord {
     pub header: Arc<JobHeader>,
     pub state: JobState,
     pub counts: NodeCounts,
+    pub causes: CauseCounts,
     /// Oldest first; the last one is open.
     pub history: Vec<StateSpan>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -120,6 +121,8 @@ pub struct NodeRecord {
     /// An object, may be empty.
     pub details: Value,
     pub resource_events: Vec<Value>,
+    /// What the agent said after the node's end, where that left a hold.
+    pub late: Option<LateAnswer>,
     /// `EventSeq(0)` before the first event.
     pub latest_event: EventSeq,
 }
@@ -222,14 +225,23 @@ pub struct UnfinishedJob {
 }
 
 /// A run that ended without its agent's word and may still be going on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     pub transaction: TransactionId,
     pub job: JobId,
     pub node: CertName,
-    pub kind: JobKind,
+    /// What was run: a late answer is judged by it.
+    pub action: Arc<Action>,
     /// When it ends by itself.
     pub until: DateTime<Utc>,
+}
+
+impl Held {
+    /// Deploy or task: which of the node's turns it keeps.
+    #[must_use]
+    pub fn kind(&self) -> JobKind {
+        self.action.kind()
+    }
 }
 
 /// Committed events in order, batch by batch. A receiver that lags must go back to [`JobStore::events`].
@@ -247,6 +259,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Waits until no chunk of the job's decisions is outstanding.
     async fn settled(&self, job: JobId) -> Result<(), StoreError>;
+
+    /// The number and the counts of every job that is not over, oldest first: cheap, whatever the number of nodes.
+    async fn open_jobs(&self) -> Result<Vec<(JobId, NodeCounts)>, StoreError>;
 
     /// Every job that is not over, oldest first.
     async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError>;

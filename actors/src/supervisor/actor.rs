@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, AsyncContext, Context, Handler, ResponseActFuture, StreamHandler, WrapFuture,
+    Actor, ActorContext, AsyncContext, Context, Handler, MessageResult, ResponseActFuture, StreamHandler, WrapFuture,
     fut::ActorFutureExt,
 };
 use chrono::{DateTime, Utc};
@@ -16,12 +17,13 @@ use crate::handle::{Limits, LiveJob, OrchestratorError, Ports};
 use crate::inbox::{Inbox, Outlet};
 use crate::job_actor::{Control, JobSeed, Note, StopTicket};
 use crate::limits::Pool;
-use crate::model::{JobId, NodeCounts, NodeState, StopMode, TransactionId};
+use crate::model::{CauseCounts, JobId, NodeCounts, NodeState, StopMode, TransactionId};
 use crate::ports::{JobRecord, NewJob, RunSignal, StoredNode, UnfinishedJob};
 
-use super::board::{Board, Readiness};
+use super::board::{Board, Drain, Readiness};
 use super::holds::Holds;
-use super::messages::{CreateJob, Shutdown, StopJob};
+use super::messages::{CreateJob, SetDrain, Shutdown, StopJob};
+use super::sweep::{BEAT, Sweep};
 
 /// Starts a job's actor, on whichever thread.
 pub(crate) type SpawnJob = Box<dyn Fn(JobSeed) + Send>;
@@ -39,6 +41,8 @@ pub(super) struct Entry {
     pub(super) control: Outlet<Control>,
     pub(super) appending: Arc<tokio::sync::Mutex<()>>,
     pub(super) crashes: u32,
+    /// The last beat that the actor noted; `None` while there is no actor.
+    pub(super) beat: Option<Arc<AtomicU64>>,
 }
 
 /// A stop that someone waits for.
@@ -66,6 +70,9 @@ pub(crate) struct Supervisor {
     pub(super) stops: BTreeMap<StopTicket, PendingStop>,
     next_ticket: u64,
     pub(super) holds: Holds,
+    /// The number of the last beat.
+    pub(super) beats: u64,
+    pub(super) sweep: Sweep,
     pub(super) notes: Outlet<Note>,
     mail: Option<Mail>,
     /// Jobs that are being committed: their answers are still to be given.
@@ -83,6 +90,8 @@ impl Supervisor {
             settled_at: seed.ports.clock.now() + settle_time,
             pool: Pool::new(&seed.limits),
             holds: Holds::new(Arc::clone(&seed.ports.transport), signals.outlet()),
+            beats: 0,
+            sweep: Sweep::default(),
             ports: seed.ports,
             limits: seed.limits,
             board: seed.board,
@@ -103,8 +112,13 @@ impl Supervisor {
         let id = job.record.id;
         let live = Arc::new(Mutex::new(LiveJob { counts: counts_of(&job.nodes), binding: None }));
         self.board.add(id, Arc::clone(&live));
-        let appending = Arc::default();
-        let entry = Entry { control: control.outlet(), appending: Arc::clone(&appending), crashes };
+        let (appending, beat) = (Arc::default(), Arc::new(AtomicU64::new(self.beats)));
+        let entry = Entry {
+            control: control.outlet(),
+            appending: Arc::clone(&appending),
+            crashes,
+            beat: Some(Arc::clone(&beat)),
+        };
         self.jobs.insert(id, entry);
         (self.spawn_job)(JobSeed {
             holds: self.holds.of_job(id),
@@ -116,6 +130,8 @@ impl Supervisor {
             control,
             notes: self.notes.clone(),
             live,
+            draining: self.board.drain() != Drain::No,
+            beat,
             appending,
         });
     }
@@ -129,7 +145,7 @@ impl Supervisor {
                 }
             }
             Note::HoldLeft(held) => self.follow_hold(held, ctx),
-            Note::Over(job) | Note::Drained(job) => self.forget_job(job, ctx),
+            Note::Over(job) | Note::Left(job) => self.forget_job(job, ctx),
             Note::Crashed(job) => self.rebuild(job, ctx),
         }
     }
@@ -196,6 +212,7 @@ fn fresh(id: JobId, job: &NewJob) -> UnfinishedJob {
         header: Arc::new(job.spec.header()),
         state: job.first_state,
         counts: counts_of(&nodes),
+        causes: CauseCounts::default(),
         history: Vec::new(),
         finished_at: None,
         stop: None,
@@ -210,6 +227,8 @@ impl Actor for Supervisor {
         let Some(Mail { notes, signals }) = self.mail.take() else { return };
         ctx.add_stream(notes.into_batches());
         ctx.add_stream(signals.into_batches());
+        self.beat(ctx);
+        ctx.run_interval(BEAT, Self::beat);
         self.recover(ctx);
     }
 }
@@ -279,15 +298,27 @@ impl Handler<StopJob> for Supervisor {
     }
 }
 
+impl Handler<SetDrain> for Supervisor {
+    type Result = MessageResult<SetDrain>;
+
+    fn handle(&mut self, SetDrain(drain): SetDrain, _ctx: &mut Self::Context) -> Self::Result {
+        let drain = self.board.set_drain(drain);
+        for entry in self.jobs.values() {
+            entry.control.send(Control::Drain(drain != Drain::No));
+        }
+        MessageResult(drain)
+    }
+}
+
 impl Handler<Shutdown> for Supervisor {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _message: Shutdown, ctx: &mut Self::Context) -> Self::Result {
-        self.board.set(Readiness::Draining);
+        self.board.set_drain(Drain::Leaving);
         let (waiting, gone) = oneshot::channel();
         self.leaving.push(waiting);
         for entry in self.jobs.values() {
-            entry.control.send(Control::Drain);
+            entry.control.send(Control::Leave);
         }
         // The answer first: stopping the context would cut it off.
         ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));

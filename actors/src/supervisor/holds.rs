@@ -1,7 +1,8 @@
 //! Holds: runs that ended without their agent's word and may still be going on.
 //!
 //! Each is asked about when it is left, at every reconnect of its node and every [`ASK_EVERY`]. It ends with any answer
-//! but *running*, or when its time is over; its end is committed before what it keeps is given back.
+//! but *running*, or when its time is over; its end is committed before what it keeps is given back. The answer is kept
+//! with the node, and changes neither state nor count: the first committed end has won.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use actix::{AsyncContext, Context, SpawnHandle, WrapFuture, fut::ActorFutureExt}
 
 use crate::inbox::Outlet;
 use crate::job_actor::{append_until_done, next_watcher};
-use crate::model::{JobId, TransactionId};
+use crate::machine::judge_late;
+use crate::model::{JobId, LateAnswer, TransactionId};
 use crate::ports::{Held, RunSignal, SignalOutlet, StatusAnswer, Transport, Write};
 
 use super::actor::Supervisor;
@@ -30,8 +32,8 @@ struct Hold {
 /// The open holds, by number.
 pub(super) struct Holds {
     open: BTreeMap<u64, Hold>,
-    /// Over, but not committed as such.
-    ending: Vec<Held>,
+    /// Over, but not committed as such; with what the agent said, if it did.
+    ending: Vec<(Held, Option<Box<LateAnswer>>)>,
     appending: bool,
     next: u64,
     transport: Arc<dyn Transport>,
@@ -54,7 +56,7 @@ impl Holds {
     }
 
     fn all(&self) -> impl Iterator<Item = &Held> {
-        self.open.values().map(|hold| &hold.held).chain(&self.ending)
+        self.open.values().map(|hold| &hold.held).chain(self.ending.iter().map(|(held, _)| held))
     }
 
     fn ask(&self, number: u64) {
@@ -74,14 +76,14 @@ impl Supervisor {
         // One watch per hold: two holds of different kinds may be on one node.
         let watcher = next_watcher();
         transport.watch(&held.node, watcher, outlet.clone());
-        transport.expect(&held.node, held.transaction, held.kind, outlet);
+        transport.expect(&held.node, held.transaction, held.kind(), outlet);
         let left = (held.until - self.ports.clock.now()).to_std().unwrap_or(Duration::ZERO);
         let runs_out = ctx.run_later(left, move |supervisor, ctx| {
             if let Some(hold) = supervisor.holds.open.get(&number) {
                 let Held { node, transaction, .. } = &hold.held;
                 tracing::warn!(%node, %transaction, "a hold ran out: the run may still be going on");
             }
-            supervisor.end_hold(number, ctx);
+            supervisor.end_hold(number, None, ctx);
         });
         let asks = ctx.run_interval(ASK_EVERY, move |supervisor, _| supervisor.holds.ask(number));
         self.holds.open.insert(number, Hold { held, watcher, timers: [runs_out, asks] });
@@ -92,10 +94,10 @@ impl Supervisor {
     pub(super) fn hold_signal(&mut self, number: u64, signal: RunSignal, ctx: &mut Context<Self>) {
         match signal {
             RunSignal::Connected(_) => self.holds.ask(number),
-            RunSignal::Ended(_)
-            | RunSignal::Status(StatusAnswer::Over(_) | StatusAnswer::NeverArrived | StatusAnswer::Unknown(_)) => {
-                self.end_hold(number, ctx);
-            }
+            RunSignal::Ended(outcome) => self.late_answer(number, StatusAnswer::Over(outcome), ctx),
+            RunSignal::Status(
+                answer @ (StatusAnswer::Over(_) | StatusAnswer::NeverArrived | StatusAnswer::Unknown(_)),
+            ) => self.late_answer(number, answer, ctx),
             RunSignal::Status(StatusAnswer::Running)
             | RunSignal::Unsent
             | RunSignal::Sent
@@ -107,7 +109,14 @@ impl Supervisor {
         }
     }
 
-    fn end_hold(&mut self, number: u64, ctx: &mut Context<Self>) {
+    fn late_answer(&mut self, number: u64, answer: StatusAnswer, ctx: &mut Context<Self>) {
+        let Some(Hold { held, .. }) = self.holds.open.get(&number) else { return };
+        let end = judge_late(&held.node, &held.action, answer);
+        let late = end.map(|end| Box::new(LateAnswer::of(end, self.ports.clock.now())));
+        self.end_hold(number, late, ctx);
+    }
+
+    fn end_hold(&mut self, number: u64, late: Option<Box<LateAnswer>>, ctx: &mut Context<Self>) {
         let Some(hold) = self.holds.open.remove(&number) else { return };
         for timer in hold.timers {
             ctx.cancel_future(timer);
@@ -115,7 +124,7 @@ impl Supervisor {
         let transport = &self.holds.transport;
         transport.unwatch(&hold.held.node, hold.watcher);
         transport.forget(hold.held.transaction);
-        self.holds.ending.push(hold.held);
+        self.holds.ending.push((hold.held, late));
         self.commit_hold_ends(ctx);
     }
 
@@ -126,7 +135,11 @@ impl Supervisor {
         self.holds.appending = true;
         let store = Arc::clone(&self.ports.store);
         let ends = self.holds.ending.clone();
-        let writes = ends.iter().map(|held| Write::HoldEnded { transaction: held.transaction }).collect();
+        let end_of = |(held, late): &(Held, Option<Box<LateAnswer>>)| Write::HoldEnded {
+            transaction: held.transaction,
+            late: late.clone(),
+        };
+        let writes = ends.iter().map(end_of).collect();
         let done = async move { append_until_done(&store, writes).await };
         ctx.spawn(done.into_actor(self).map(move |result, supervisor, ctx| {
             supervisor.holds.appending = false;
@@ -136,8 +149,8 @@ impl Supervisor {
                 return;
             }
             supervisor.holds.ending.drain(..ends.len());
-            for held in ends {
-                supervisor.pool.hold_over(held.kind, &held.node);
+            for (held, _) in ends {
+                supervisor.pool.hold_over(held.kind(), &held.node);
                 supervisor.tell_hold_over(held.job, held.transaction);
             }
             supervisor.commit_hold_ends(ctx);

@@ -8,6 +8,8 @@ use crate::handle::OrchestratorError;
 use crate::model::{JobId, NodeCounts, StopMode};
 use crate::ports::NewJob;
 
+use super::board::Drain;
+
 /// Commits a planned job and starts it. The reply comes after the commit.
 #[derive(Message)]
 #[rtype(result = "Result<JobId, OrchestratorError>")]
@@ -24,6 +26,11 @@ pub(crate) struct StopJob {
     pub(crate) mode: StopMode,
     pub(crate) permit: OwnedSemaphorePermit,
 }
+
+/// Starts nothing more, or goes on; runs go on in any case. The reply is what holds from now on.
+#[derive(Message)]
+#[rtype(result = "Drain")]
+pub(crate) struct SetDrain(pub(crate) Drain);
 
 /// Stops all actors after what they decided is committed. The reply comes when they are gone.
 #[derive(Message)]

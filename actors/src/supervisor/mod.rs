@@ -6,7 +6,8 @@ mod board;
 mod holds;
 mod messages;
 mod recovery;
+mod sweep;
 
 pub(crate) use actor::{Supervisor, SupervisorSeed};
-pub(crate) use board::Board;
-pub(crate) use messages::{CreateJob, Shutdown, StopJob};
+pub(crate) use board::{Board, Drain};
+pub(crate) use messages::{CreateJob, SetDrain, Shutdown, StopJob};

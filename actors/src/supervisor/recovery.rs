@@ -57,7 +57,7 @@ impl Supervisor {
 
     fn take_up(&mut self, jobs: Vec<UnfinishedJob>, holds: Vec<Held>, ctx: &mut Context<Self>) {
         for held in &holds {
-            self.pool.adopt_hold(held.kind, &held.node);
+            self.pool.adopt_hold(held.kind(), &held.node);
         }
         for job in &jobs {
             self.adopt_committed_starts(job);
@@ -94,6 +94,7 @@ impl Supervisor {
         // Stops that come meanwhile wait here for the new actor.
         let control: Inbox<Control> = Inbox::default();
         entry.control = control.outlet();
+        entry.beat = None;
         let appending = Arc::clone(&entry.appending);
         let store = Arc::clone(&self.ports.store);
         let reads = async move {
@@ -125,7 +126,7 @@ impl Supervisor {
         self.adopt_committed_starts(&stored);
         for held in found.holds {
             if !self.holds.knows(held.transaction) {
-                self.pool.adopt_hold(held.kind, &held.node);
+                self.pool.adopt_hold(held.kind(), &held.node);
                 self.follow_hold(held, ctx);
             }
         }
@@ -160,7 +161,7 @@ impl Supervisor {
             let holds = holds.unwrap_or_default();
             for held in holds.into_iter().filter(|held| held.job == job) {
                 if !supervisor.holds.knows(held.transaction) {
-                    supervisor.pool.adopt_hold(held.kind, &held.node);
+                    supervisor.pool.adopt_hold(held.kind(), &held.node);
                     supervisor.follow_hold(held, ctx);
                 }
             }

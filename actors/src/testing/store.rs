@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::model::{
-    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeState, StopMode, TransactionId,
+    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeCounts, NodeState, StopMode, TransactionId,
 };
 use crate::ports::{
     Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan, StoreError,
@@ -43,12 +43,17 @@ impl JobRow {
 
     pub(super) fn record(&self, id: JobId) -> JobRecord {
         let mut counts = crate::model::NodeCounts::default();
-        self.nodes.iter().for_each(|node| counts.add(node.stored.state, 1));
+        let mut causes = crate::model::CauseCounts::default();
+        for node in &self.nodes {
+            counts.add(node.stored.state, 1);
+            causes.add(node.stored.cause, 1);
+        }
         JobRecord {
             id,
             header: Arc::clone(&self.header),
             state: self.state(),
             counts,
+            causes,
             history: self.history.clone(),
             finished_at: self.finished_at,
             stop: self.stop,
@@ -197,6 +202,12 @@ impl JobStore for MemoryStore {
 
     async fn settled(&self, _job: JobId) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn open_jobs(&self) -> Result<Vec<(JobId, NodeCounts)>, StoreError> {
+        let rows = self.rows.lock();
+        let open = rows.jobs.iter().filter(|(_, job)| !job.state().is_terminal());
+        Ok(open.map(|(id, job)| (*id, job.record(*id).counts)).collect())
     }
 
     async fn unfinished(&self) -> Result<Vec<UnfinishedJob>, StoreError> {

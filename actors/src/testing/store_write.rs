@@ -88,10 +88,14 @@ impl Rows {
                 self.event(job, EventKind::JobAborted, at, None, json!({ "message": message }), message);
                 Ok(())
             }
-            Write::HoldEnded { transaction } => match self.holds.remove(&transaction) {
-                Some(_) => Ok(()),
-                None => Err("the end of a hold that is not there"),
-            },
+            Write::HoldEnded { transaction, late } => {
+                let held = self.holds.remove(&transaction).ok_or("the end of a hold that is not there")?;
+                if let Some(late) = late {
+                    let node = self.job(held.job)?.spec.index_of(&held.node).ok_or("a hold of another job's node")?;
+                    self.node(held.job, node)?.shown.late = Some(*late);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -167,11 +171,11 @@ impl Rows {
 
     fn hold(&mut self, job: JobId, node: NodeIndex, until: DateTime<Utc>) -> Checked {
         let row = self.job(job)?;
-        let kind = row.spec.kind();
+        let action = Arc::clone(&row.spec.action);
         let name = row.spec.node(node).clone();
         let attempt = row.nodes[node.at()].stored.attempt.unwrap_or(Attempt::FIRST);
         let transaction = row.spec.transaction(node, attempt);
-        self.holds.insert(transaction, Held { transaction, job, node: name, kind, until });
+        self.holds.insert(transaction, Held { transaction, job, node: name, action, until });
         Ok(())
     }
 
@@ -233,6 +237,7 @@ fn new_row(node: NodeIndex, name: &CertName, ready: bool, at: DateTime<Utc>) -> 
         result: Value::Null,
         details: json!({}),
         resource_events: Vec::new(),
+        late: None,
         latest_event: EventSeq(0),
     };
     NodeRow { stored, shown }

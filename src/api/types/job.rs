@@ -36,6 +36,8 @@ pub struct Job {
     pub node_count: u32,
     /// Only the states that occur; null for a job without nodes.
     pub node_states: Option<IndexMap<String, u32>>,
+    /// Nodes that did not finish, by cause; an addition of ours.
+    pub causes: IndexMap<String, u32>,
     pub nodes: Link,
     pub report: Link,
     pub events: Link,
@@ -128,6 +130,7 @@ impl Job {
             environment: EnvironmentRef::named(header.environment.as_ref().map_or("", |name| name.as_str())),
             node_count: header.node_count,
             node_states: occurring(&record.counts),
+            causes: record.causes.iter().map(|(cause, count)| (cause.name().to_owned(), count)).collect(),
             nodes: links.of_job(record.id, "nodes"),
             report: links.of_job(record.id, "report"),
             events: links.of_job(record.id, "events"),

@@ -1,6 +1,6 @@
 //! A node of a job (API §5.4).
 
-use bunraku_actors::model::{JobId, JobKind, NodeState};
+use bunraku_actors::model::{JobId, JobKind, LateAnswer, NodeState};
 use bunraku_actors::ports::NodeRecord;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,33 @@ pub struct Node {
     pub result: Value,
     /// Why it did not finish; an addition of ours.
     pub cause: Option<String>,
+    /// What the agent said after the node had ended without its word; an addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+}
+
+/// An agent's word on a run that came too late to count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    pub timestamp: String,
+    /// The state in which the node would have ended, and why.
+    pub state: String,
+    pub cause: Option<String>,
+    pub message: String,
+    /// As [`Node::result`].
+    pub result: Value,
+}
+
+impl Late {
+    fn new(late: &LateAnswer, job: JobId, kind: JobKind, links: &Links) -> Self {
+        Self {
+            timestamp: seconds(late.at),
+            state: late.state.name().to_owned(),
+            cause: late.cause.map(|cause| cause.name().to_owned()),
+            message: late.message.clone(),
+            result: with_report_url(late.result.clone(), kind, job, links),
+        }
+    }
 }
 
 impl Node {
@@ -62,6 +89,7 @@ impl Node {
             details: details(record, job, kind, now, links),
             result: with_report_url(record.result.clone(), kind, job, links),
             cause: record.cause.map(|cause| cause.name().to_owned()),
+            late: record.late.as_ref().map(|late| Late::new(late, job, kind, links)),
         }
     }
 }

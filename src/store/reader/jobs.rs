@@ -56,22 +56,26 @@ pub(in crate::store) fn unfinished(connection: &Connection, specs: &Specs) -> Re
     Ok(jobs)
 }
 
-/// Every hold that has not ended, in order of its end.
-pub(in crate::store) fn holds(connection: &Connection) -> Result<Vec<Held>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT h.transaction_id, h.job, h.node, j.kind, h.until FROM holds h JOIN jobs j ON j.id = h.job \
-         ORDER BY h.until, h.transaction_id",
-    )?;
-    let holds = statement.query_map([], |row| {
-        Ok(Held {
-            transaction: get(row, 0)?,
-            job: get(row, 1)?,
-            node: get(row, 2)?,
-            kind: get(row, 3)?,
-            until: get(row, 4)?,
-        })
-    })?;
-    Ok(holds.collect::<rusqlite::Result<_>>()?)
+/// Every hold that has not ended and can be read, in order of its end.
+pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<Vec<Held>, Fault> {
+    let mut statement =
+        connection.prepare_cached("SELECT transaction_id, job, node, until FROM holds ORDER BY until, transaction_id")?;
+    let mut rows = statement.query([])?;
+    let mut holds = Vec::new();
+    while let Some(row) = rows.next()? {
+        let job = get(row, 1)?;
+        match specs.spec(connection, job) {
+            Ok(spec) => holds.push(Held {
+                transaction: get(row, 0)?,
+                job,
+                node: get(row, 2)?,
+                action: Arc::clone(&spec.action),
+                until: get(row, 3)?,
+            }),
+            Err(fault) => leave_out(job, fault)?,
+        }
+    }
+    Ok(holds)
 }
 
 /// The specifications of these jobs.

@@ -3,13 +3,13 @@
 //! A page is read in two steps: which nodes are on it, then those in full. In name order over rows that are all there,
 //! the first step is a range of the primary key; else it looks at the few short columns of every node of the job.
 
-use bunraku_actors::model::{JobHeader, JobId, JobSpec, NodeIndex, NodeState};
+use bunraku_actors::model::{JobHeader, JobId, JobSpec, LateAnswer, NodeIndex, NodeState};
 use bunraku_actors::ports::{NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
 
 use super::PAGE;
-use crate::store::columns::{Db, get, unpack};
+use crate::store::columns::{Db, get, get_packed, unpack};
 use crate::store::decision::Pending;
 use crate::store::fault::Fault;
 use crate::store::rows::{NodeRow, each_node, missing_row, node_columns};
@@ -185,6 +185,10 @@ fn node_record(
         Value::Array(events) => events,
         _ => Vec::new(),
     };
+    let late = match row.cause {
+        Some(cause) if cause.leaves_hold() => late_answer(connection, job, node)?,
+        _ => None,
+    };
     let record = NodeRecord {
         node,
         name,
@@ -199,9 +203,16 @@ fn node_record(
         result,
         details,
         resource_events,
+        late,
         latest_event: row.latest_event,
     };
     Ok((record, size))
+}
+
+fn late_answer(connection: &Connection, job: JobId, node: NodeIndex) -> Result<Option<LateAnswer>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT answer FROM late_answers WHERE job = ?1 AND node = ?2")?;
+    let found = statement.query_row(params![Db(job), Db(node)], |row| get_packed(row, 0)).optional()?;
+    Ok(found.flatten())
 }
 
 fn joined_row(

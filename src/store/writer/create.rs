@@ -1,6 +1,6 @@
 //! Creating jobs.
 
-use bunraku_actors::model::{JobId, NodeCounts, NodeIndex, NodeState};
+use bunraku_actors::model::{CauseCounts, JobId, NodeCounts, NodeIndex, NodeState};
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
@@ -27,6 +27,7 @@ impl Group<'_> {
             state: job.first_state,
             stop: None,
             counts,
+            causes: CauseCounts::default(),
             nodes: states,
             spans: 1,
             counts_changed: false,
@@ -64,8 +65,8 @@ impl Group<'_> {
         let task = header.task.as_ref().map(|name| name.as_str());
         self.connection
             .prepare_cached(
-                "INSERT INTO jobs (id, kind, task, environment, owner, state, counts, changed_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO jobs (id, kind, task, environment, owner, state, counts, causes, changed_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8)",
             )?
             .execute(params![
                 Db(id),

@@ -168,10 +168,7 @@ impl<'a> Group<'a> {
             Write::StopAccepted { job, mode, at } => self.stop_accepted(*job, *mode, *at),
             Write::JobEnded { job, state, at } => self.job_ended(*job, *state, *at),
             Write::JobAborted { job, state, at, message } => self.job_aborted(*job, *state, *at, message),
-            Write::HoldEnded { transaction } => {
-                let mut statement = self.connection.prepare_cached("DELETE FROM holds WHERE transaction_id = ?1")?;
-                Ok(statement.execute([Db(*transaction)]).map(drop)?)
-            }
+            Write::HoldEnded { transaction, late: _ } => self.hold_ended(*transaction, packed.late.as_deref()),
         }
     }
 
@@ -253,11 +250,11 @@ impl<'a> Group<'a> {
     }
 
     fn write_counts(&mut self) -> Result<(), Fault> {
-        let mut statement = self.connection.prepare_cached("UPDATE jobs SET counts = ?2 WHERE id = ?1")?;
+        let mut statement = self.connection.prepare_cached("UPDATE jobs SET counts = ?2, causes = ?3 WHERE id = ?1")?;
         for job in &self.touched {
             let Some(live) = self.live.get_mut(job) else { continue };
             if std::mem::take(&mut live.counts_changed) {
-                statement.execute(params![Db(*job), Db(live.counts)])?;
+                statement.execute(params![Db(*job), Db(live.counts), Db(&live.causes)])?;
             }
         }
         Ok(())

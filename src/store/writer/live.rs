@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{JobId, JobSpec, JobState, NodeCounts, NodeIndex, NodeState, StopMode};
+use bunraku_actors::model::{Cause, CauseCounts, JobId, JobSpec, JobState, NodeCounts, NodeIndex, NodeState, StopMode};
 use rusqlite::Connection;
 
 use crate::store::decision::Pending;
@@ -17,11 +17,12 @@ pub(super) struct LiveJob {
     pub(super) state: JobState,
     pub(super) stop: Option<StopMode>,
     pub(super) counts: NodeCounts,
+    pub(super) causes: CauseCounts,
     /// The state of each node, decisions applied.
     pub(super) nodes: Vec<NodeState>,
     /// The number of entries of the state history.
     pub(super) spans: u32,
-    /// Whether `counts` has to be written at the end of the group.
+    /// Whether the counts have to be written at the end of the group.
     pub(super) counts_changed: bool,
 }
 
@@ -34,6 +35,7 @@ impl LiveJob {
             state: whole.record.state,
             stop: whole.record.stop,
             counts: whole.record.counts,
+            causes: whole.record.causes,
             nodes: whole.nodes.into_iter().map(|node| node.state).collect(),
             spans: u32::try_from(whole.record.history.len()).expect("a job enters few states"),
             counts_changed: false,
@@ -45,6 +47,12 @@ impl LiveJob {
         let from = std::mem::replace(&mut self.nodes[node.at()], to);
         self.counts.shift(from, to, 1);
         self.counts_changed = true;
+    }
+
+    /// Moves a node to its end.
+    pub(super) fn end(&mut self, node: NodeIndex, to: NodeState, cause: Option<Cause>) {
+        self.shift(node, to);
+        self.causes.add(cause, 1);
     }
 
     /// True while chunks of a decision are missing.

@@ -1,12 +1,14 @@
 //! Writes about nodes: starts, ends, and decisions about many.
 
-use bunraku_actors::model::{Attempt, Cause, EventKind, EventSeq, JobId, NodeEnd, NodeIndex, NodeState, TransactionId};
+use bunraku_actors::model::{
+    Attempt, Cause, CertName, EventKind, EventSeq, JobId, NodeEnd, NodeIndex, NodeState, TransactionId,
+};
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 use serde_json::{Value, json};
 
 use super::group::{Group, NewEvent, derived_detail};
-use crate::store::columns::Db;
+use crate::store::columns::{Db, get};
 use crate::store::decision::{Body, message_for};
 use crate::store::fault::Fault;
 use crate::store::request::PackedOutcome;
@@ -163,6 +165,23 @@ impl Group<'_> {
         Ok(())
     }
 
+    /// Ends a hold; what the agent said is kept with the node, also when the job is over.
+    pub(super) fn hold_ended(&mut self, transaction: TransactionId, late: Option<&[u8]>) -> Result<(), Fault> {
+        let held: Option<(JobId, CertName)> = self
+            .connection
+            .prepare_cached("DELETE FROM holds WHERE transaction_id = ?1 RETURNING job, node")?
+            .query_row([Db(transaction)], |row| Ok((get(row, 0)?, get(row, 1)?)))
+            .optional()?;
+        let (Some((job, name)), Some(late)) = (held, late) else { return Ok(()) };
+        let Some(node) = self.specs.spec(self.connection, job)?.index_of(&name) else {
+            return Err(Fault::Inconsistent(format!("{name} has a hold of job {job}, which has no such node")));
+        };
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO late_answers (job, node, answer) VALUES (?1, ?2, ?3)")?
+            .execute(params![Db(job), Db(node), late])?;
+        Ok(())
+    }
+
     /// Moves nodes to ready; with `decide`, their rows follow in chunks.
     pub(super) fn nodes_ready(&mut self, job: JobId, nodes: &[NodeIndex], decide: bool) -> Result<(), Fault> {
         let mut moved = Vec::with_capacity(nodes.len());
@@ -195,7 +214,7 @@ impl Group<'_> {
         for node in nodes.iter().copied() {
             match self.node_state(job, node)? {
                 NodeState::New | NodeState::Ready => {
-                    self.open_job(job)?.shift(node, NodeState::Skipped);
+                    self.open_job(job)?.end(node, NodeState::Skipped, Some(skip.cause));
                     moved.push(node);
                 }
                 NodeState::Running => return Err(self.refusal(job, node, "be skipped")),
@@ -264,7 +283,7 @@ impl Group<'_> {
         let Some(kind) = kind else {
             return Err(self.refusal(job, node, &format!("end as {}", end.state.name())));
         };
-        self.open_job(job)?.shift(node, end.state);
+        self.open_job(job)?.end(node, end.state, end.cause);
         let result = (end.result != Value::Null).then(|| end.result.clone());
         let detail = derived_detail(result, &end.message);
         let message = end.message.clone();

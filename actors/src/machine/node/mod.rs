@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::model::{Action, Cause, NodeEnd};
+use crate::model::{Action, Cause, NodeEnd, StopMode};
 use crate::ports::RunSignal;
 
 pub use facts::{Contact, Facts};
@@ -67,6 +67,17 @@ pub enum NodeInput {
     Force,
     /// Time went on.
     Tick,
+}
+
+impl NodeInput {
+    /// What an accepted stop means for a run.
+    #[must_use]
+    pub fn of_stop(mode: StopMode) -> Self {
+        match mode {
+            StopMode::Plain => Self::Stopping,
+            StopMode::Force => Self::Force,
+        }
+    }
 }
 
 /// What is to be done.
