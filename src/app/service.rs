@@ -100,7 +100,7 @@ impl Service {
         };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
-        let limits = config.limits.for_engine(config.broker.settle_time);
+        let limits = config.limits.for_engine(&config.broker, &config.engine);
         let orchestrator = Engine::start(ports, limits, spawn_job);
 
         let mut state = api_state(config, &orchestrator, &store, api_address, metrics);

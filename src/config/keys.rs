@@ -128,6 +128,12 @@ pub const KEYS: &[Key] = &[
     key("limits.job_nodes", "200000", "", "The most nodes of one job."),
     key("limits.output", "1 MiB", "", "The most output that is kept of one run; what is cut is marked."),
     key("engine.threads", "null", "", "Threads for jobs and their nodes. Unset: one per core."),
+    key(
+        "engine.hang_timeout",
+        "1m",
+        "",
+        "An actor that shows no sign of life for so long hangs: the service is then no longer live.",
+    ),
     Key {
         path: "log.level",
         default: "info",

@@ -103,7 +103,7 @@ impl Config {
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return invalid(key, "must be at least 1".to_owned());
         }
-        let durations = limits.durations().into_iter().chain(self.broker.durations());
+        let durations = limits.durations().into_iter().chain(self.broker.durations()).chain(self.engine.durations());
         for (key, duration, least) in durations {
             if duration > LONGEST {
                 return invalid(key, format!("must not be more than {}", humantime::format_duration(LONGEST)));

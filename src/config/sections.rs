@@ -169,9 +169,9 @@ impl LimitsSection {
         ]
     }
 
-    /// The engine's limits; `settle_time` comes from the broker's section.
+    /// The engine's limits, with what stands in the sections of broker and engine.
     #[must_use]
-    pub fn for_engine(&self, settle_time: Duration) -> Limits {
+    pub fn for_engine(&self, broker: &Broker, engine: &Engine) -> Limits {
         Limits {
             concurrent_compiles: self.concurrent_compiles,
             concurrent_runs: self.concurrent_runs,
@@ -186,19 +186,35 @@ impl LimitsSection {
             abandoned_hold: self.abandoned_hold,
             resend_window: self.resend_window,
             resend_to_pxp_agents: self.resend_to_pxp_agents,
-            settle_time,
+            settle_time: broker.settle_time,
             status_timeout: self.status_timeout,
             status_interval: self.status_interval,
+            hang_timeout: engine.hang_timeout,
             job_nodes: self.job_nodes,
         }
     }
 }
 
 /// `engine`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Engine {
     pub threads: Option<usize>,
+    #[serde(with = "scalar::duration")]
+    pub hang_timeout: Duration,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self { threads: None, hang_timeout: Limits::default().hang_timeout }
+    }
+}
+
+impl Engine {
+    /// Every duration with its key and the shortest value that makes sense: a few beats of the engine.
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 1] {
+        [("engine.hang_timeout", self.hang_timeout, Duration::from_secs(30))]
+    }
 }
 
 /// How log lines look.

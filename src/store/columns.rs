@@ -5,8 +5,8 @@
 use std::io::{Read, Write as _};
 
 use bunraku_actors::model::{
-    Attempt, Cause, CauseCounts, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts, NodeIndex, NodeState,
-    StopMode, TransactionId,
+    Attempt, Cause, CauseCounts, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts,
+    NodeIndex, NodeState, StopMode, TransactionId,
 };
 use chrono::{DateTime, Utc};
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};

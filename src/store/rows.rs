@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bunraku_actors::model::{
-    Attempt, Cause, CauseCounts, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex, NodeState, Owner,
-    TaskName, TransactionId,
+    Attempt, Cause, CauseCounts, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex,
+    NodeState, Owner, TaskName, TransactionId,
 };
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
 use chrono::{DateTime, Utc};
@@ -128,9 +128,12 @@ pub(super) fn each_node(
 
 /// One job, or `None`.
 pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<JobRecord>, Fault> {
-    let mut statement = connection.prepare_cached("SELECT state, stop, counts, finished_at, causes FROM jobs WHERE id = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT state, stop, counts, finished_at, causes FROM jobs WHERE id = ?1")?;
     let found = statement
-        .query_row([Db(job)], |row| Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?)))
+        .query_row([Db(job)], |row| {
+            Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?))
+        })
         .optional()?;
     let Some((state, stop, counts, finished_at, causes)) = found else { return Ok(None) };
     let history = history(connection, job)?;
@@ -210,6 +213,7 @@ pub(super) fn unfinished_ids(connection: &Connection) -> rusqlite::Result<Vec<Jo
 
 /// The number and the counts of every job that is not over, oldest first.
 pub(super) fn open_jobs(connection: &Connection) -> rusqlite::Result<Vec<(JobId, NodeCounts)>> {
-    let mut statement = connection.prepare_cached("SELECT id, counts FROM jobs WHERE finished_at IS NULL ORDER BY id")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, counts FROM jobs WHERE finished_at IS NULL ORDER BY id")?;
     statement.query_map([], |row| Ok((get(row, 0)?, get(row, 1)?)))?.collect()
 }

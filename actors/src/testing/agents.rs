@@ -103,6 +103,8 @@ pub(super) struct Agent {
     pub(super) generation: Option<u64>,
     pub(super) since: DateTime<Utc>,
     pub(super) contended: bool,
+    /// That many times it does not know how a run of its own stands.
+    pub(super) forgetful: u32,
     /// What it did, by transaction id, as its spool would tell.
     pub(super) spool: BTreeMap<TransactionId, Execution>,
     /// Canceled before they came.

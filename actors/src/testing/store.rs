@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::model::{
-    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeCounts, NodeState, StopMode, TransactionId,
+    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeCounts, NodeState, StopMode,
+    TransactionId,
 };
 use crate::ports::{
     Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan, StoreError,

@@ -56,6 +56,7 @@ impl ScriptedTransport {
             generation: None,
             since,
             contended: false,
+            forgetful: 0,
             spool: BTreeMap::new(),
             tombstones: Vec::new(),
         });
@@ -95,6 +96,13 @@ impl ScriptedTransport {
     pub fn wipe(&self, node: &CertName) {
         if let Some(agent) = self.0.world.lock().agents.get_mut(node) {
             agent.spool.clear();
+        }
+    }
+
+    /// That many times the agent answers that it does not know how a run of its own stands.
+    pub fn forget_status(&self, node: &CertName, times: u32) {
+        if let Some(agent) = self.0.world.lock().agents.get_mut(node) {
+            agent.forgetful = times;
         }
     }
 
@@ -255,10 +263,14 @@ impl World {
         }
     }
 
-    fn status(&self, node: &CertName, transaction: TransactionId, now: DateTime<Utc>) -> Option<StatusAnswer> {
-        let agent = self.agents.get(node).filter(|agent| agent.script.answers_status)?;
+    fn status(&mut self, node: &CertName, transaction: TransactionId, now: DateTime<Utc>) -> Option<StatusAnswer> {
+        let agent = self.agents.get_mut(node).filter(|agent| agent.script.answers_status)?;
         Some(match agent.spool.get(&transaction) {
             None => StatusAnswer::NeverArrived,
+            Some(_) if agent.forgetful > 0 => {
+                agent.forgetful -= 1;
+                StatusAnswer::Unknown("the PID and output are not available".into())
+            }
             Some(run) if run.canceled => StatusAnswer::Over(RunOutcome::Canceled { results: Value::Null }),
             Some(run) if run.ends > now => StatusAnswer::Running,
             Some(_) => StatusAnswer::Over(agent.script.outcome.clone()),

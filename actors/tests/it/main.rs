@@ -2,9 +2,12 @@
 
 mod basics;
 mod commands;
+mod drains;
+mod holds;
 mod limits;
 mod panics;
 mod recovery;
+mod signs_of_life;
 mod stops;
 mod support;
 mod time;

@@ -58,8 +58,8 @@ pub(in crate::store) fn unfinished(connection: &Connection, specs: &Specs) -> Re
 
 /// Every hold that has not ended and can be read, in order of its end.
 pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<Vec<Held>, Fault> {
-    let mut statement =
-        connection.prepare_cached("SELECT transaction_id, job, node, until FROM holds ORDER BY until, transaction_id")?;
+    let mut statement = connection
+        .prepare_cached("SELECT transaction_id, job, node, until FROM holds ORDER BY until, transaction_id")?;
     let mut rows = statement.query([])?;
     let mut holds = Vec::new();
     while let Some(row) = rows.next()? {

@@ -1,6 +1,8 @@
 //! A job's life: what is written comes back, as rows, events and live feed alike, also after a restart.
 
-use bunraku_actors::model::{Cause, EventKind, EventSeq, JobId, JobState, NodeIndex, NodeState, StopMode};
+use bunraku_actors::model::{
+    Cause, EventKind, EventSeq, JobId, JobState, LateAnswer, NodeEnd, NodeIndex, NodeState, StopMode,
+};
 use bunraku_actors::ports::{JobStore, Write};
 use serde_json::{Value, json};
 
@@ -138,17 +140,30 @@ async fn a_hold_is_left_by_the_end_and_ends_by_its_own_write() {
     let fixture = Fixture::new();
     let spec = task_spec("exec", 1);
     let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
-    let end = Box::new(end_of(NodeState::Errored));
+    let end = Box::new(NodeEnd { cause: Some(Cause::ContactLost), ..end_of(NodeState::Errored) });
     let lost = Write::NodeEnded { job, node: NodeIndex(0), at: at(9), end, hold: Some(at(609)) };
-    fixture.store.append(vec![started(&spec, job, 0, 1), lost]).await.unwrap();
+    let over = Write::JobEnded { job, state: JobState::Failed, at: at(10) };
+    fixture.store.append(vec![started(&spec, job, 0, 1), lost, over]).await.unwrap();
     let fixture = fixture.reopen().await;
     let holds = fixture.store.holds().await.unwrap();
     assert_eq!(holds.len(), 1);
     let transaction = spec.transaction(NodeIndex(0), bunraku_actors::model::Attempt::FIRST);
     assert_eq!((holds[0].transaction, holds[0].job, holds[0].until), (transaction, job, at(609)));
-    assert_eq!((&holds[0].node, holds[0].kind), (spec.node(NodeIndex(0)), spec.kind()));
-    fixture.store.append(vec![Write::HoldEnded { transaction }]).await.unwrap();
+    assert_eq!((&holds[0].node, &holds[0].action), (spec.node(NodeIndex(0)), &spec.action));
+    let record = fixture.store.job(job).await.unwrap().unwrap();
+    let events = read_events(&fixture.store, job).await.len();
+    let late = LateAnswer::of(end_of(NodeState::Finished), at(99));
+    let over = Write::HoldEnded { transaction, late: Some(Box::new(late.clone())) };
+    fixture.store.append(vec![over.clone()]).await.unwrap();
+    fixture.store.append(vec![over]).await.unwrap();
     assert!(fixture.store.holds().await.unwrap().is_empty());
+    let fixture = fixture.reopen().await;
+    let after = fixture.store.job(job).await.unwrap().unwrap();
+    assert_eq!((after.counts, &after.causes, after.history), (record.counts, &record.causes, record.history));
+    assert_eq!(after.causes.get(Cause::ContactLost), 1);
+    assert_eq!(read_events(&fixture.store, job).await.len(), events, "a late answer is no event");
+    let node = read_nodes(&fixture.store, all_nodes(job)).await.remove(0);
+    assert_eq!((node.state, node.late), (NodeState::Errored, Some(late)));
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ impl Model {
             Write::JobAborted { job, state, at, message } => {
                 self.over(*job, *state, *at, EventKind::JobAborted, message)?;
             }
-            Write::HoldEnded { transaction } => {
+            Write::HoldEnded { transaction, late: _ } => {
                 self.holds.remove(transaction);
             }
             _ => self.write_node(write)?,

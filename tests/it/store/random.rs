@@ -95,7 +95,8 @@ fn write(model: &Model, choice: &Choice, now: i64) -> Option<Write> {
         22 => Write::JobEnded { job, state: JobState::Failed, at: at(now) },
         _ => {
             let node = NodeIndex((choice.node % model_job.nodes.len()) as u32);
-            Write::HoldEnded { transaction: model_job.spec.transaction(node, bunraku_actors::model::Attempt::FIRST) }
+            let transaction = model_job.spec.transaction(node, bunraku_actors::model::Attempt::FIRST);
+            Write::HoldEnded { transaction, late: None }
         }
     })
 }
