@@ -54,7 +54,7 @@ async fn end_by(way: Way, service: &Service<'_>, job: JobId, node: &CertName) {
             world.agents.forget_status(node, 1);
             world.agents.connect(node);
         }
-        Way::Abandoned => drop(service.engine.stop(job, StopMode::Force).await.unwrap()),
+        Way::Abandoned => drop(service.engine.stop(job, StopMode::Force).await.expect("the stop is accepted")),
     }
     service.end(job).await;
     // What is run from now on is shorter than the time that it has.
@@ -64,7 +64,7 @@ async fn end_by(way: Way, service: &Service<'_>, job: JobId, node: &CertName) {
 }
 
 fn late(world: &World, job: JobId, node: &CertName) -> Option<LateAnswer> {
-    world.store.node(job, node.as_str()).unwrap().late
+    world.store.node(job, node.as_str()).expect("the node is there").late
 }
 
 /// After `end_by`: a second job gets the node only when the agent has told, and the first job is what it was.

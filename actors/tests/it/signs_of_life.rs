@@ -164,11 +164,11 @@ mod later {
 
     impl Kept {
         pub(super) fn put(&self, seed: JobSeed) {
-            self.0.lock().unwrap().push(seed);
+            self.0.lock().expect("nobody panicked with it").push(seed);
         }
 
         pub(super) fn start(&self) {
-            self.0.lock().unwrap().drain(..).for_each(JobSeed::start);
+            self.0.lock().expect("nobody panicked with it").drain(..).for_each(JobSeed::start);
         }
     }
 }
