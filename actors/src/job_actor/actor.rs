@@ -35,7 +35,7 @@ pub struct JobSeed {
     pub(crate) settled_at: DateTime<Utc>,
     pub(crate) pool: Pool,
     pub(crate) control: Inbox<Control>,
-    pub(crate) notes: Outlet<Note>,
+    pub(crate) guard: Guard,
     pub(crate) live: Arc<Mutex<LiveJob>>,
     /// Whether nothing may be started for now.
     pub(crate) draining: bool,
@@ -58,11 +58,17 @@ impl JobSeed {
     }
 }
 
-/// Tells the Supervisor when the actor is dropped without having said goodbye.
-pub(super) struct Guard {
+/// Tells the Supervisor when the actor, or what it was to be made from, is dropped without having said goodbye.
+pub(crate) struct Guard {
     job: JobId,
     pub(super) notes: Outlet<Note>,
     pub(super) left: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(job: JobId, notes: Outlet<Note>) -> Self {
+        Self { job, notes, left: false }
+    }
 }
 
 impl Drop for Guard {
@@ -195,7 +201,7 @@ impl JobActor {
             live: seed.live,
             mail: None,
             timer: None,
-            guard: Guard { job: id, notes: seed.notes, left: false },
+            guard: seed.guard,
             spec,
         };
         actor.restore(&seed.job);

@@ -8,6 +8,6 @@ mod starts;
 mod window;
 
 pub use actor::JobSeed;
-pub(crate) use actor::next_watcher;
+pub(crate) use actor::{Guard, next_watcher};
 pub(crate) use ledger::append_until_done;
 pub(crate) use messages::{Control, Note, StopTicket};

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::handle::{Limits, LiveJob, OrchestratorError, Ports};
 use crate::inbox::{Inbox, Outlet};
-use crate::job_actor::{Control, JobSeed, Note, StopTicket};
+use crate::job_actor::{Control, Guard, JobSeed, Note, StopTicket};
 use crate::limits::Pool;
 use crate::model::{CauseCounts, JobId, NodeCounts, NodeState, StopMode, TransactionId};
 use crate::ports::{JobRecord, NewJob, RunSignal, StoredNode, UnfinishedJob};
@@ -128,7 +128,7 @@ impl Supervisor {
             settled_at: self.settled_at,
             pool: self.pool.clone(),
             control,
-            notes: self.notes.clone(),
+            guard: Guard::new(id, self.notes.clone()),
             live,
             draining: self.board.drain() != Drain::No,
             beat,

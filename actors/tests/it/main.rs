@@ -1,6 +1,7 @@
 //! Scenarios of the whole engine on a paused clock: scripted agents, a store in memory, one thread.
 
 mod basics;
+mod causes;
 mod commands;
 mod drains;
 mod holds;

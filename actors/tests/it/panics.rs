@@ -10,15 +10,20 @@ use bunraku_actors::testing::{Script, ScriptedTransport};
 
 use crate::support::{World, seconds, settled};
 
-/// Breaks the actor that watches the tenth node, as often as told; hands the rest through.
-struct Trap {
+/// Breaks the actor that watches one node, as often as told; hands the rest through.
+pub(crate) struct Trap {
     inner: ScriptedTransport,
+    node: &'static str,
     left: AtomicU32,
 }
 
 impl Trap {
-    fn new(world: &World, times: u32) -> Arc<Self> {
-        Arc::new(Self { inner: world.agents.clone(), left: AtomicU32::new(times) })
+    pub(crate) fn new(world: &World, node: &'static str, times: u32) -> Self {
+        Self { inner: world.agents.clone(), node, left: AtomicU32::new(times) }
+    }
+
+    fn on_tenth(world: &World, times: u32) -> Arc<Self> {
+        Arc::new(Self::new(world, "n0009", times))
     }
 }
 
@@ -44,7 +49,7 @@ impl Transport for Trap {
     }
 
     fn watch(&self, node: &CertName, watcher: u64, outlet: SignalOutlet) -> Option<Connection> {
-        let springs = node.as_str() == "n0009"
+        let springs = node.as_str() == self.node
             && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
         assert!(!springs, "the trap springs");
         self.inner.watch(node, watcher, outlet)
@@ -68,7 +73,7 @@ fn a_job_goes_on_after_a_panic_of_its_actor() {
     let limits = Limits { concurrent_runs: 6, ..settled() };
     let (world, nodes) = World::flat(limits, 20, &Script::default());
     world.store.set_delay(std::time::Duration::from_millis(3));
-    world.live_over(Trap::new(&world, 2), async |service| {
+    world.live_over(Trap::on_tenth(&world, 2), async |service| {
         let job = service.deploy(&nodes, 4).await;
         let beside = service.deploy(&nodes[..5], 0).await;
         assert_eq!(service.end(job).await, JobState::Finished);
@@ -83,7 +88,7 @@ fn a_job_goes_on_after_a_panic_of_its_actor() {
 #[test]
 fn a_job_that_breaks_again_and_again_is_ended() {
     let (world, nodes) = World::flat(settled(), 20, &Script::lasting(seconds(120)));
-    world.live_over(Trap::new(&world, 100), async |service| {
+    world.live_over(Trap::on_tenth(&world, 100), async |service| {
         let job = service.deploy(&nodes[..12], 0).await;
         assert_eq!(service.end(job).await, JobState::Failed);
         assert_eq!(service.told(job).last().map(String::as_str), Some("job_aborted"));
@@ -104,7 +109,7 @@ fn nothing_is_left_of_an_actor_that_broke_down() {
     // Long enough for a runner that was left behind to lose patience with a run it hears nothing of.
     let (world, nodes) = World::flat(settled(), 10, &Script::lasting(seconds(1_500)));
     world.agents.script(&nodes[0], Script::default());
-    world.live_over(Trap::new(&world, 1), async |service| {
+    world.live_over(Trap::on_tenth(&world, 1), async |service| {
         let job = service.deploy(&nodes, 9).await;
         service.reached(job, NodeState::Running, 9).await;
         assert_eq!(service.end(job).await, JobState::Finished);

@@ -153,6 +153,30 @@ fn an_actor_that_shows_no_sign_of_life_is_told_of() {
     world.agents.crash();
 }
 
+#[test]
+fn a_job_whose_thread_is_gone_moves_to_another() {
+    let (world, nodes) = World::flat(settled(), 2, &Script::default());
+    live(&world.clock, async {
+        let ports = Ports {
+            store: world.store.clone(),
+            transport: Arc::new(world.agents.clone()),
+            directory: world.directory.clone(),
+            clock: world.clock.clone(),
+        };
+        let left = AtomicU32::new(2);
+        let engine = Engine::start(ports, world.limits.clone(), move |seed| {
+            let gone = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            // As an arbiter whose thread has ended does with what it is given.
+            if gone { drop(seed) } else { seed.start() }
+        });
+        engine.recovered().await;
+        let job = engine.deploy(crate::support::deploy(&nodes, 0)).await.unwrap();
+        until("the job ends", async || world.store.job(job).await.unwrap().unwrap().state.is_terminal()).await;
+        assert_eq!(world.store.job(job).await.unwrap().unwrap().state, JobState::Finished);
+    });
+    world.agents.crash();
+}
+
 /// A place for seeds that are started later.
 mod later {
     use std::sync::{Arc, Mutex};
