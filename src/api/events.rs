@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::ACCEPT;
+use actix_web::http::header::{Accept, Header as _, Quality};
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
 use bunraku_actors::model::{EventSeq, JobId, JobKind};
@@ -31,9 +31,14 @@ pub(super) async fn list(
     document(&state, &record, start, Links::of(&req, &state.options)).await
 }
 
+/// A stream for those who name it and do not like JSON better; wildcards alone get the document.
 fn wants_stream(req: &HttpRequest) -> bool {
-    let accept = req.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|range| range.split(';').next().map(str::trim) == Some("text/event-stream"))
+    let Ok(accept) = Accept::parse(req) else { return false };
+    let quality = |media: &str| accept.iter().find(|item| item.item.essence_str() == media).map(|item| item.quality);
+    match (quality("text/event-stream"), quality("application/json")) {
+        (Some(stream), json) => stream > Quality::ZERO && json.is_none_or(|json| json <= stream),
+        (None, _) => false,
+    }
 }
 
 /// The document reaches up to the last event that was committed when it was begun; `next-events` goes on from there.
@@ -64,12 +69,12 @@ impl Pages for EventPages {
         if self.cursor > self.last {
             return Ok(Page::end());
         }
-        let events = self.store.events(self.job, self.cursor, PAGE).await?;
-        if let Some(event) = events.last() {
+        let page = self.store.events(self.job, self.cursor, PAGE).await?;
+        if let Some(event) = page.items.last() {
             self.cursor = event.seq.next();
         }
-        let last = events.len() < PAGE as usize || self.cursor > self.last;
-        let shown = events.iter().filter(|event| event.seq <= self.last);
+        let last = !page.more || self.cursor > self.last;
+        let shown = page.items.iter().filter(|event| event.seq <= self.last);
         Page::of(shown.map(|event| Event::new(event, self.kind, &self.links)), last)
     }
 }

@@ -5,7 +5,7 @@ use bunraku_actors::model::CertName;
 use bunraku_actors::ports::Connection;
 
 use super::auth::Viewer;
-use super::request::{node_list, read_body};
+use super::request::{Body, node_list, read_body};
 use super::state::State;
 use super::types::{ConnectedNode, InventoryRecord, Items};
 use super::{Answer, ApiError, ok};
@@ -25,8 +25,8 @@ pub(super) async fn one(state: web::Data<State>, _: Viewer, name: web::Path<Stri
 }
 
 /// The nodes that the body names, in its order.
-pub(super) async fn some(state: web::Data<State>, _: Viewer, payload: web::Payload) -> Answer {
-    let body = read_body(payload, &state.options).await?;
+pub(super) async fn some(state: web::Data<State>, _: Viewer, body: Body) -> Answer {
+    let body = read_body(body, &state.options).await?;
     let nodes = node_list(&body, "nodes")?.ok_or_else(|| ApiError::missing("nodes"))?;
     ok(&Items { items: nodes.iter().map(|node| record(&state, node)).collect::<Vec<_>>() })
 }

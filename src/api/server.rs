@@ -1,4 +1,4 @@
-//! The HTTPS listener: TLS with an optional client certificate, HTTP/1.1 and HTTP/2, all routes.
+//! The HTTPS listener: TLS with an optional client certificate, HTTP/1.1, all routes.
 //!
 //! It takes no signals and decides nothing about the order of a shutdown: whoever starts it stops it.
 

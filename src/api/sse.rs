@@ -99,19 +99,29 @@ impl Follower {
 
     /// Reads the next page of the store.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        let events = self.state.orchestrator.store().events(self.job, self.cursor, PAGE).await?;
-        self.behind = events.len() == PAGE as usize;
-        self.take(events);
+        let page = self.state.orchestrator.store().events(self.job, self.cursor, PAGE).await?;
+        self.behind = page.more;
+        page.items.into_iter().for_each(|event| self.take(event));
         Ok(())
     }
 
-    /// Takes events of this job from the cursor on; others were sent already or belong to other jobs.
-    fn take(&mut self, events: impl IntoIterator<Item = EventRecord>) {
+    fn take(&mut self, event: EventRecord) {
+        self.cursor = event.seq.next();
+        self.ready.push_back(event);
+    }
+
+    /// Takes what the feed brings of this job from the cursor on; what is before it was sent already. One whose detail is
+    /// left to the store is read there, with all that follow.
+    fn take_batch(&mut self, events: &[EventRecord]) {
         for event in events {
-            if event.job == self.job && event.seq >= self.cursor {
-                self.cursor = event.seq.next();
-                self.ready.push_back(event);
+            if event.job != self.job || event.seq < self.cursor {
+                continue;
             }
+            if event.detail.is_null() {
+                self.behind = true;
+                return;
+            }
+            self.take(event.clone());
         }
     }
 
@@ -149,10 +159,7 @@ impl Follower {
             biased;
             _ = self.closing.changed() => {}
             batch = self.feed.recv() => match batch {
-                Ok(events) => {
-                    let mine: Vec<_> = events.iter().filter(|event| event.job == self.job).cloned().collect();
-                    self.take(mine);
-                }
+                Ok(events) => self.take_batch(&events),
                 Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => self.over = true,
             },

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::accounts::{TokenHash, new_token_text};
 use super::auth::{Admin, Viewer};
-use super::request::{read_body, token_request};
+use super::request::{Body, read_body, token_request};
 use super::state::State;
 use super::types::{CreatedToken, Items, TokenView, WhoAmI};
 use super::{Answer, ApiError, json, ok};
@@ -21,9 +21,9 @@ pub(super) async fn list(state: web::Data<State>, _: Admin) -> Answer {
 }
 
 /// Creates a token and shows its text, this once.
-pub(super) async fn create(state: web::Data<State>, Admin(caller): Admin, payload: web::Payload) -> Answer {
+pub(super) async fn create(state: web::Data<State>, Admin(caller): Admin, body: Body) -> Answer {
     let now = state.now();
-    let new = token_request(&read_body(payload, &state.options).await?, now)?;
+    let new = token_request(&read_body(body, &state.options).await?, now)?;
     let text = new_token_text();
     let token = state.accounts.create_token(new, TokenHash::of(&text), now).await?;
     let (by, role) = (&caller.token.login, token.role.name());

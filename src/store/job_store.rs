@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec, NodeCounts};
+use bunraku_actors::model::{CertName, EventSeq, JobId, JobSpec, NodeCounts};
 use bunraku_actors::ports::{
-    Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob, Write,
+    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob,
+    Write,
 };
 
 use super::fault::Fault;
@@ -66,7 +67,7 @@ impl JobStore for Store {
         self.read(move |connection, specs| reader::nodes(connection, specs, &query)).await
     }
 
-    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
         self.read(move |connection, specs| reader::events(connection, specs, job, start, limit)).await
     }
 

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use bunraku_actors::model::{CertName, EventRecord, JobId};
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 use tokio::sync::broadcast;
 
-use super::specs::Specs;
+use super::specs::{Specs, value_weight};
 
-/// Committed batches that a slow subscriber may be behind before it must go back to the store.
-const FEED_CAPACITY: usize = 1_024;
+/// Committed batches that a slow subscriber may be behind before it must go back to the store. All of them stay in
+/// memory, whether anybody is slow or not.
+const FEED_CAPACITY: usize = 512;
+/// So much of details each of them may hold; what is beyond is left to the store.
+const FEED_BATCH_BYTES: usize = 64 * 1024;
 
 /// Shared by the handle, the readers and the writer.
 #[derive(Debug)]
@@ -28,6 +32,23 @@ impl Shared {
             feed: broadcast::Sender::new(FEED_CAPACITY),
             trouble: Mutex::default(),
             open_runs: RwLock::default(),
+        }
+    }
+
+    /// Publishes committed events, large details left out.
+    pub(super) fn publish(&self, mut events: Vec<EventRecord>) {
+        let mut bytes = 0;
+        for event in &mut events {
+            let weight = value_weight(&event.detail);
+            if bytes + weight > FEED_BATCH_BYTES {
+                event.detail = Value::Null;
+            } else {
+                bytes += weight;
+            }
+        }
+        if !events.is_empty() {
+            // Nobody listening is fine.
+            let _ = self.feed.send(events.into());
         }
     }
 

@@ -14,7 +14,7 @@ pub use directory::{
     TaskDetail, TaskSummary,
 };
 pub use store::{
-    Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,
+    EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,
     NodeRecord, Page, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
 };
 pub use transport::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};

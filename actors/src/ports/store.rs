@@ -244,7 +244,16 @@ impl Held {
     }
 }
 
-/// Committed events in order, batch by batch. A receiver that lags must go back to [`JobStore::events`].
+/// A part of a job's events, as much as is good to hold at once.
+#[derive(Debug, Clone)]
+pub struct EventPage {
+    pub items: Vec<EventRecord>,
+    /// Whether more were there, behind the last of these.
+    pub more: bool,
+}
+
+/// Committed events in order, batch by batch. A receiver that lags must go back to [`JobStore::events`], and so must one
+/// that meets a detail of `Value::Null`: it was too large to be kept for receivers who may come late.
 pub type Feed = tokio::sync::broadcast::Receiver<Arc<[EventRecord]>>;
 
 /// The durable memory of the service.
@@ -282,8 +291,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// A page of a job's nodes; empty for an unknown job.
     async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError>;
 
-    /// Events of a job with `seq >= start`, ascending, at most `limit` (at most 1,000).
-    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
+    /// Events of a job with `seq >= start`, ascending, at most `limit` (at most 1,000), fewer where they are large.
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError>;
 
     /// The last event number of a job, `EventSeq(0)` when it has none.
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError>;

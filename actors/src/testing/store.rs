@@ -14,8 +14,8 @@ use crate::model::{
     TransactionId,
 };
 use crate::ports::{
-    Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan, StoreError,
-    StoredNode, UnfinishedJob, Write,
+    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan,
+    StoreError, StoredNode, UnfinishedJob, Write,
 };
 
 /// How many batches of events a slow follower may be behind before it is cut off.
@@ -237,10 +237,11 @@ impl JobStore for MemoryStore {
         Ok(self.rows.lock().nodes(&query))
     }
 
-    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+    async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
         let rows = self.rows.lock();
-        let wanted = rows.events.iter().filter(|event| event.job == job && event.seq >= start);
-        Ok(wanted.take(limit as usize).cloned().collect())
+        let mut wanted = rows.events.iter().filter(|event| event.job == job && event.seq >= start);
+        let items = wanted.by_ref().take(limit as usize).cloned().collect();
+        Ok(EventPage { items, more: wanted.next().is_some() })
     }
 
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {

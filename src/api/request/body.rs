@@ -1,6 +1,11 @@
 //! Reads a request body as a JSON object, whatever its content type says (API §1.2).
 
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{self, BytesMut};
+use actix_web::{Error, FromRequest, HttpRequest};
 use bunraku_actors::model::{MAX_NESTING, Nesting};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -13,14 +18,36 @@ use crate::api::state::Options;
 /// A whole body may take so many times the longest silence: one byte now and then is no progress.
 const WHOLE_BODY: u32 = 10;
 
+/// The body of a request, not read yet.
+pub(crate) struct Body {
+    /// Its length, where the client says it beforehand.
+    announced: Option<u64>,
+    payload: web::Payload,
+}
+
+impl FromRequest for Body {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let length = req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let announced = length.and_then(|length| length.parse().ok());
+        ready(web::Payload::from_request(req, payload).into_inner().map(|payload| Self { announced, payload }))
+    }
+}
+
 /// Reads the body. No body at all counts as `{}`, so that the answer can name the missing key.
 ///
 /// # Errors
-/// 413 beyond the limit; 408 when nothing more of it arrives for [`Options::body_silence`], or it never ends; 400 for malformed JSON and JSON that nests deeper than [`MAX_NESTING`], with line and
-/// column, and for JSON that is not an object.
-pub(crate) async fn read(payload: web::Payload, options: &Options) -> Result<Object, ApiError> {
+/// 413 beyond the limit, at once where the length is announced; 408 when nothing more of it arrives for
+/// [`Options::body_silence`], or it never ends; 400 for malformed JSON and JSON that nests deeper than [`MAX_NESTING`],
+/// with line and column, and for JSON that is not an object.
+pub(crate) async fn read(body: Body, options: &Options) -> Result<Object, ApiError> {
+    if body.announced.is_some_and(|length| length > options.body_limit as u64) {
+        return Err(ApiError::body_too_large(options.body_limit));
+    }
     let whole = options.body_silence * WHOLE_BODY;
-    let arrived = timeout(whole, collect(payload, options)).await;
+    let arrived = timeout(whole, collect(body.payload, options)).await;
     parse(&arrived.map_err(|_| ApiError::request_timeout(whole))??)
 }
 

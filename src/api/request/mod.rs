@@ -13,7 +13,7 @@ mod stop;
 mod task;
 mod token;
 
-pub(crate) use body::read as read_body;
+pub(crate) use body::{Body, read as read_body};
 pub(crate) use deploy::deploy_command;
 pub(crate) use object::Object;
 pub(crate) use path::{job_id, task_name};

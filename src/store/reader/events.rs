@@ -1,31 +1,38 @@
 //! Reads of events. The detail of a node's end is its result, which is kept once.
 
 use bunraku_actors::model::{EventKind, EventRecord, EventSeq, JobId, NodeIndex};
+use bunraku_actors::ports::EventPage;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 
-use super::PAGE;
+use super::{PAGE, PAGE_BYTES};
 use crate::store::columns::{Db, get, get_opt, get_packed};
 use crate::store::fault::Fault;
-use crate::store::specs::Specs;
+use crate::store::specs::{Specs, value_weight};
 use crate::store::writer::derived_detail;
 
-/// Events of a job from `start` on.
+/// Events of a job from `start` on; fewer than asked for where they are large, but never none while any follow.
 pub(in crate::store) fn events(
     connection: &Connection,
     specs: &Specs,
     job: JobId,
     start: EventSeq,
     limit: u32,
-) -> Result<Vec<EventRecord>, Fault> {
+) -> Result<EventPage, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT e.seq, e.kind, e.at, e.node, e.detail, e.message, r.result FROM events e \
          LEFT JOIN results r ON r.seq = e.seq WHERE e.job = ?1 AND e.seq >= ?2 ORDER BY e.seq LIMIT ?3",
     )?;
     let start = EventSeq(start.0.min(i64::MAX as u64));
-    let mut rows = statement.query(params![Db(job), Db(start), limit.min(PAGE)])?;
-    let mut events = Vec::new();
+    let limit = limit.min(PAGE);
+    // One more, which tells whether any follow.
+    let mut rows = statement.query(params![Db(job), Db(start), limit + 1])?;
+    let mut items = Vec::new();
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
+        if items.len() == limit as usize || bytes >= PAGE_BYTES {
+            return Ok(EventPage { items, more: true });
+        }
         let (mut event, node) = read(row, job)?;
         if let Some(node) = node {
             let spec = specs.spec(connection, job)?;
@@ -33,9 +40,10 @@ pub(in crate::store) fn events(
             let name = name.ok_or_else(|| Fault::Inconsistent(format!("job {job} has no node {}", node.0)))?;
             event.node = Some(name.clone());
         }
-        events.push(event);
+        bytes += event.message.len() + value_weight(&event.detail);
+        items.push(event);
     }
-    Ok(events)
+    Ok(EventPage { items, more: false })
 }
 
 /// The last event number of a job, 0 when it has none.

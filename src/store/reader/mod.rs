@@ -24,6 +24,10 @@ use super::schema;
 /// The most nodes or events that one read returns, whatever it was asked for.
 pub(super) const PAGE: u32 = 1_000;
 
+/// A page of nodes or events ends early when what its runs left behind takes up so many bytes, unpacked. So much is held
+/// for every client who is slow to read.
+pub(super) const PAGE_BYTES: usize = 1024 * 1024;
+
 /// A fixed number of reading connections. A call that finds none free waits for its turn.
 #[derive(Debug)]
 pub(super) struct Readers {

@@ -8,15 +8,12 @@ use bunraku_actors::ports::{NodeCursor, NodeOrder, NodePage, NodeQuery, NodeReco
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
 
-use super::PAGE;
+use super::{PAGE, PAGE_BYTES};
 use crate::store::columns::{Db, get, get_packed, unpack};
 use crate::store::decision::Pending;
 use crate::store::fault::Fault;
 use crate::store::rows::{NodeRow, each_node, missing_row, node_columns};
-use crate::store::specs::Specs;
-
-/// A page ends early when its results reach this size, packed: outputs can be large.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
+use crate::store::specs::{Specs, value_weight};
 
 /// Where a node stands in an order: class, value, index. Classes keep nodes without a value before the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,7 +170,6 @@ fn node_record(
     if let Some(message) = pending.skip_message(node, &name) {
         joined.message = message;
     }
-    let size = [&joined.details, &joined.result, &joined.resource_events].into_iter().flatten().map(Vec::len).sum();
     let read = |bytes: Option<Vec<u8>>, empty: Value| match bytes {
         Some(bytes) => unpack::<Value>(&bytes)
             .map_err(|reason| Fault::Inconsistent(format!("the result of {name} in job {job}: {reason}"))),
@@ -185,6 +181,8 @@ fn node_record(
         Value::Array(events) => events,
         _ => Vec::new(),
     };
+    let carried = [&details, &result].into_iter().chain(&resource_events);
+    let size = carried.map(value_weight).sum();
     let late = match row.cause {
         Some(cause) if cause.leaves_hold() => late_answer(connection, job, node)?,
         _ => None,

@@ -212,7 +212,7 @@ impl Writer {
                 for (request, outcome) in requests.into_iter().zip(outcomes) {
                     answer(request, outcome);
                 }
-                self.publish(events);
+                self.shared.publish(events);
             }
             Err(fault) => {
                 let error = StoreError::from(fault);
@@ -242,7 +242,7 @@ impl Writer {
                     decision.done = done;
                     self.decisions.push_front(decision);
                 }
-                self.publish(events);
+                self.shared.publish(events);
             }
             Err(fault) => {
                 // Kept in memory as on disk; tried again after the next successful probe.
@@ -358,13 +358,6 @@ impl Writer {
             self.decisions.extend(effects.decisions);
         }
         effects.events
-    }
-
-    fn publish(&self, events: Vec<bunraku_actors::model::EventRecord>) {
-        if !events.is_empty() {
-            // Nobody listening is fine.
-            let _ = self.shared.feed.send(events.into());
-        }
     }
 }
 

@@ -56,6 +56,48 @@ fn ids(text: &str) -> Vec<&str> {
 }
 
 #[actix_web::test]
+async fn the_accept_header_decides_by_quality() {
+    let world = World::seeded().await;
+    for (accept, streamed) in [
+        ("text/event-stream", true),
+        ("TEXT/EVENT-STREAM; charset=utf-8", true),
+        ("application/json, text/event-stream", true),
+        ("text/event-stream;q=0.5, application/json;q=0.4, */*", true),
+        ("text/event-stream;q=0.5, application/json", false),
+        ("text/event-stream;q=0", false),
+        ("*/*", false),
+        ("application/json", false),
+        ("no media type", false),
+    ] {
+        let request = world.viewer().request("GET", "/orchestrator/v1/jobs/2/events").header("Accept", accept);
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.text.starts_with("id: "), streamed, "{accept}: {}", answer.text);
+    }
+}
+
+#[actix_web::test]
+async fn a_stream_brings_large_details_whole() {
+    let world = World::empty().await;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    let job = seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let request = world.viewer().request("GET", "/orchestrator/v1/jobs/1/events").header("Accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    world.store.append(vec![seed::started(&spec, job, 0, 1)]).await.unwrap();
+    let mut end = ended(job);
+    let output = "y".repeat(300_000);
+    if let Write::NodeEnded { end, .. } = &mut end {
+        end.result = serde_json::json!({ "_output": output });
+    }
+    world.store.append(vec![end, Write::JobEnded { job, state: JobState::Finished, at: at(3) }]).await.unwrap();
+    let mut seen = String::new();
+    while let Some(chunk) = timeout(HUNG, response.chunk()).await.unwrap().unwrap() {
+        seen.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert_eq!(ids(&seen).len(), 3);
+    assert!(seen.contains(&output), "the detail that the feed left out came from the store");
+}
+
+#[actix_web::test]
 async fn streams_of_jobs_that_are_over_end() {
     let world = World::seeded().await;
     let whole = stream(&world, "/orchestrator/v1/jobs/2/events", None).await;

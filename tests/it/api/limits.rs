@@ -1,10 +1,16 @@
 //! Bodies: their size, their content type, their errors.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
+use bunraku::tls::anonymous_client_config;
 use futures_util::{StreamExt as _, stream};
 use reqwest::Body;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::client::Answer;
 use super::world::World;
@@ -16,6 +22,30 @@ async fn bodies_beyond_the_limit_are_refused() {
     let world = World::with(|options| options.body_limit = 100).await;
     let request = world.operator().request("POST", "/orchestrator/v1/command/stop").body("x".repeat(101));
     Answer::of(request).await.record(STOP, "too-large");
+}
+
+/// Over HTTP/2 these answers would be lost: see `docs/adr/0005-http-1.1-only.md`.
+#[actix_web::test]
+async fn clients_that_prefer_http_2_get_http_1_and_every_answer() {
+    let world = World::with(|options| options.body_limit = 100).await;
+    let mut config = anonymous_client_config(&world.ca.ca()).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let tcp = TcpStream::connect(world.server.addr).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    // The body is announced, and never sent.
+    let head = "POST /orchestrator/v1/command/stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n";
+    for (token, status) in [("operator", "413"), ("nonsense", "401")] {
+        stream.write_all(format!("{head}X-Authentication: {token}\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"));
+        let tcp = TcpStream::connect(world.server.addr).await.unwrap();
+        let config = anonymous_client_config(&world.ca.ca()).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    }
 }
 
 #[actix_web::test]

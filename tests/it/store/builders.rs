@@ -180,9 +180,11 @@ pub(crate) async fn read_events(store: &dyn JobStore, job: JobId) -> Vec<EventRe
     let mut start = EventSeq(0);
     loop {
         let page = store.events(job, start, 1_000).await.unwrap();
-        let Some(last) = page.last() else { return events };
-        start = last.seq.next();
-        events.extend(page);
+        start = page.items.last().map_or(start, |last| last.seq.next());
+        events.extend(page.items);
+        if !page.more {
+            return events;
+        }
     }
 }
 

@@ -109,7 +109,7 @@ async fn events_are_gap_free_and_equal_the_live_feed() {
     assert_eq!(live, events);
     assert_eq!(fixture.store.last_event(job).await.unwrap(), EventSeq(7));
     assert_eq!(fixture.store.last_event(JobId(99)).await.unwrap(), EventSeq(0));
-    assert_eq!(fixture.store.events(job, EventSeq(6), 1).await.unwrap(), events[5..6]);
+    assert_eq!(fixture.store.events(job, EventSeq(6), 1).await.unwrap().items, events[5..6]);
 }
 
 #[tokio::test]

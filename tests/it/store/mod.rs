@@ -6,6 +6,7 @@ mod builders;
 mod deep;
 mod durable;
 mod fixtures;
+mod heavy;
 mod large;
 mod life;
 mod lists;

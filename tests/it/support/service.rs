@@ -114,10 +114,10 @@ pub(crate) async fn events(service: &Service, job: JobId) -> Vec<EventRecord> {
     loop {
         let start = all.last().map_or(EventSeq(0), |event| event.seq.next());
         let page = service.orchestrator().store().events(job, start, 1_000).await.unwrap();
-        if page.is_empty() {
+        all.extend(page.items);
+        if !page.more {
             return all;
         }
-        all.extend(page);
     }
 }
 
