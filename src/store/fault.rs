@@ -66,14 +66,30 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// True when the file itself is damaged: no retry helps, and nothing that it says can be relied on.
+    pub(super) fn is_damage(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// What is wrong and what to do about it, for people.
+    pub(super) fn trouble(&self) -> String {
+        match self.advice() {
+            Some(advice) => format!("{advice} ({self})"),
+            None => format!("{self}: stop the service and check the database"),
+        }
+    }
+}
+
 /// Judges why a job cannot be read. When it is the job's own rows, it is told in the log and left out: the others must
-/// go on. A file system that does not work is everybody's trouble.
+/// go on. The next start ends it. A file system that does not work is everybody's trouble.
 pub(super) fn leave_out(job: JobId, fault: Fault) -> Result<(), Fault> {
     if fault.advice().is_some() {
         return Err(fault);
     }
     metrics::counter!("bunraku_store_unreadable_jobs_total").increment(1);
-    tracing::error!(%job, error = %fault, "a job cannot be read and is not taken up: its rows stay as they are");
+    tracing::error!(%job, error = %fault, "a job cannot be read and is not taken up");
     Ok(())
 }
 

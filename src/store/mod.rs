@@ -144,7 +144,10 @@ impl Store {
         body: impl FnOnce(&rusqlite::Connection, &specs::Specs) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shared = Arc::clone(&self.0.shared);
-        self.0.readers.read(move |connection| body(connection, &shared.specs)).await
+        let read = move |connection: &rusqlite::Connection| {
+            body(connection, &shared.specs).inspect_err(|fault| shared.note_damage(fault))
+        };
+        self.0.readers.read(read).await
     }
 }
 

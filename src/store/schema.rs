@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::fault::OpenError;
 
@@ -48,13 +48,17 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
     Ok(connection)
 }
 
-/// The value of a setting that is fixed once: `first` if it was not set before.
+/// The value of a setting that is fixed once: `first` if it was not set before. Writes only then.
 ///
 /// # Errors
 /// SQLite's.
 pub(super) fn fix_setting(connection: &Connection, name: &str, first: &str) -> rusqlite::Result<String> {
-    connection.execute("INSERT OR IGNORE INTO settings (name, value) VALUES (?1, ?2)", (name, first))?;
-    connection.query_row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
+    let read = "SELECT value FROM settings WHERE name = ?1";
+    if let Some(value) = connection.query_row(read, [name], |row| row.get(0)).optional()? {
+        return Ok(value);
+    }
+    connection.execute("INSERT INTO settings (name, value) VALUES (?1, ?2)", (name, first))?;
+    Ok(first.to_owned())
 }
 
 /// Opens a connection that can only read.

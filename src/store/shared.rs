@@ -1,13 +1,14 @@
 //! What the writer publishes and everyone may look at: committed state only.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bunraku_actors::model::{CertName, EventRecord, JobId};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use super::fault::Fault;
 use super::specs::{Specs, value_weight};
 
 /// Committed batches that a slow subscriber may be behind before it must go back to the store. All of them stay in
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) specs: Specs,
     pub(super) feed: broadcast::Sender<Arc<[EventRecord]>>,
     trouble: Mutex<Option<String>>,
+    /// Whoever met damage first, reader or writer. Only another process with another file helps.
+    damage: OnceLock<String>,
     open_runs: RwLock<HashMap<CertName, Vec<JobId>>>,
 }
 
@@ -31,6 +34,7 @@ impl Shared {
             specs: Specs::default(),
             feed: broadcast::Sender::new(FEED_CAPACITY),
             trouble: Mutex::default(),
+            damage: OnceLock::new(),
             open_runs: RwLock::default(),
         }
     }
@@ -54,12 +58,21 @@ impl Shared {
 
     /// What is wrong, for people.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+        self.damage.get().cloned().or_else(|| self.trouble.lock().clone())
+    }
+
+    /// Remembers damage, whoever met it. What is damaged stays so, however well the next write goes.
+    pub(super) fn note_damage(&self, fault: &Fault) {
+        if fault.is_damage() && self.damage.set(fault.trouble()).is_ok() {
+            metrics::gauge!("bunraku_store_trouble").set(1.0);
+            tracing::error!(%fault, "the database is damaged: no new work is taken");
+        }
     }
 
     /// Sets or clears the trouble; only changes are logged.
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
-        metrics::gauge!("bunraku_store_trouble").set(if trouble.is_some() { 1.0 } else { 0.0 });
+        let any = trouble.is_some() || self.damage.get().is_some();
+        metrics::gauge!("bunraku_store_trouble").set(if any { 1.0 } else { 0.0 });
         let mut current = self.trouble.lock();
         match (&*current, &trouble) {
             (None, Some(reason)) => tracing::error!(%reason, "the store takes no writes"),

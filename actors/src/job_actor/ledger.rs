@@ -15,8 +15,9 @@ use crate::ports::{JobStore, StoreError, StoredNode, Write};
 use super::actor::StoreReply;
 use super::messages::StopTicket;
 
-/// The most writes of one group; a batch that is larger goes alone.
-const GROUP: usize = 500;
+/// The most writes of one group: at some four rows each they stay below what one transaction of the store may hold. No
+/// batch of a step is larger.
+pub(crate) const GROUP: usize = 400;
 /// How long to wait before another try of an append that the store could not take: doubled each time, up to the last.
 pub(super) const FIRST_RETRY: Duration = Duration::from_millis(100);
 pub(super) const LAST_RETRY: Duration = Duration::from_secs(5);

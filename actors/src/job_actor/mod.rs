@@ -9,5 +9,5 @@ mod window;
 
 pub use actor::JobSeed;
 pub(crate) use actor::{Guard, next_watcher};
-pub(crate) use ledger::append_until_done;
+pub(crate) use ledger::{GROUP, append_until_done};
 pub(crate) use messages::{Control, Note, StopTicket};

@@ -57,7 +57,7 @@ impl Counters {
         self.job
     }
 
-    fn next_event(&mut self) -> EventSeq {
+    pub(super) fn next_event(&mut self) -> EventSeq {
         self.event = self.event.next();
         self.event
     }

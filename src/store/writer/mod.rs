@@ -4,6 +4,7 @@
 //! fails alone. Order of every transaction: persist, acknowledge, publish. Chunks of large decisions are written between
 //! other work, one transaction after each batch.
 
+mod broken;
 mod chunks;
 mod create;
 mod group;
@@ -14,13 +15,13 @@ mod state;
 mod tests;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bunraku_actors::model::JobId;
-use bunraku_actors::ports::StoreError;
+use bunraku_actors::model::{JobId, NodeState};
+use bunraku_actors::ports::{StoreError, UnfinishedJob};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -61,28 +62,32 @@ enum Next {
 }
 
 impl Writer {
-    /// Reads what an earlier process left unfinished. A job that cannot be read is logged and left as it is.
+    /// Reads what an earlier process left unfinished. A job that cannot be read is ended.
     pub(super) fn new(
         connection: Connection,
         shared: Arc<Shared>,
     ) -> Result<(Self, watch::Receiver<Outstanding>), Fault> {
         let (mut decisions, unreadable) = decision::load_all(&connection)?;
-        let mut broken: BTreeSet<JobId> = BTreeSet::new();
+        let mut broken: BTreeMap<JobId, String> = BTreeMap::new();
         for (job, error) in unreadable {
-            leave_out(job, error.into())?;
-            broken.insert(job);
+            let fault = Fault::from(error);
+            broken.insert(job, fault.to_string());
+            leave_out(job, fault)?;
         }
         for job in rows::unfinished_ids(&connection)? {
-            match running_nodes(&connection, &shared, job) {
-                Ok(runs) => shared.change_open_runs(runs),
+            match rows::whole_job(&connection, &shared.specs, job) {
+                Ok(whole) => shared.change_open_runs(whole.iter().flat_map(running_nodes)),
                 Err(fault) => {
+                    broken.insert(job, fault.to_string());
                     leave_out(job, fault)?;
-                    broken.insert(job);
                 }
             }
         }
-        // Their chunks could not be written either, and would hold up those of every other job.
-        decisions.retain(|decision| !broken.contains(&decision.job));
+        // Their chunks could not be written either.
+        decisions.retain(|decision| !broken.contains_key(&decision.job));
+        for (job, reason) in &broken {
+            broken::end(&connection, *job, reason)?;
+        }
         let decisions = VecDeque::from(decisions);
         let mut counts = Outstanding::new();
         for decision in &decisions {
@@ -90,6 +95,8 @@ impl Writer {
         }
         let (outstanding, receiver) = watch::channel(counts);
         let writer = Self { connection, shared, outstanding, live: BTreeMap::new(), counters: None, decisions };
+        // A file that takes no writes is told of before anybody relies on it.
+        writer.probe();
         Ok((writer, receiver))
     }
 
@@ -138,7 +145,10 @@ impl Writer {
             let received = if in_trouble {
                 match tokio::time::timeout(PROBE_INTERVAL, queue.recv()).await {
                     Ok(received) => received,
-                    Err(_) => return self.probe(),
+                    Err(_) => {
+                        self.probe();
+                        return Next::Continue;
+                    }
                 }
             } else {
                 queue.recv().await
@@ -160,13 +170,12 @@ impl Writer {
     }
 
     /// Tries a write; clears the trouble when it succeeds.
-    fn probe(&self) -> Next {
+    fn probe(&self) {
         let write = "UPDATE counters SET value = value + 1 WHERE name = 'probe'";
         match self.connection.execute(write, []) {
             Ok(_) => self.shared.set_trouble(None),
-            Err(error) => self.shared.set_trouble(Some(trouble_of(&Fault::from(error)))),
+            Err(error) => self.shared.set_trouble(Some(Fault::from(error).trouble())),
         }
-        Next::Continue
     }
 
     /// Commits as many requests as fit into one transaction, answers them, and publishes their events.
@@ -246,7 +255,7 @@ impl Writer {
             }
             Err(fault) => {
                 // Kept in memory as on disk; tried again after the next successful probe.
-                self.shared.set_trouble(Some(trouble_of(&fault)));
+                self.shared.set_trouble(Some(fault.trouble()));
                 self.decisions.push_front(decision);
             }
         }
@@ -281,7 +290,8 @@ impl Writer {
             }
             Err(fault) => {
                 self.forget();
-                self.shared.set_trouble(Some(trouble_of(&fault)));
+                self.shared.note_damage(&fault);
+                self.shared.set_trouble(Some(fault.trouble()));
                 Err(fault)
             }
         }
@@ -382,22 +392,9 @@ fn answer(request: Request, outcome: Result<Outcome, StoreError>) {
     }
 }
 
-fn trouble_of(fault: &Fault) -> String {
-    match fault.advice() {
-        Some(advice) => format!("{advice} ({fault})"),
-        None => format!("{fault}: stop the service and check the database"),
-    }
-}
-
 /// The open runs of one job, as changes.
-fn running_nodes(connection: &Connection, shared: &Shared, job: JobId) -> Result<Vec<RunChange>, Fault> {
-    let spec = shared.specs.spec(connection, job)?;
-    let mut statement =
-        connection.prepare_cached("SELECT node FROM job_nodes WHERE job = ?1 AND state = 'running' ORDER BY node")?;
-    let nodes = statement.query_map([super::columns::Db(job)], |row| super::columns::get(row, 0))?;
-    let mut runs = Vec::new();
-    for node in nodes {
-        runs.push(RunChange::Opened(spec.node(node?).clone(), job));
-    }
-    Ok(runs)
+fn running_nodes(whole: &UnfinishedJob) -> impl Iterator<Item = RunChange> {
+    let nodes = whole.nodes.iter().zip(whole.spec.nodes.iter());
+    let running = nodes.filter(|(node, _)| node.state == NodeState::Running);
+    running.map(|(_, name)| RunChange::Opened(name.clone(), whole.record.id))
 }

@@ -1,6 +1,6 @@
 //! Values that could not be read back are not written, and a job that cannot be read does not hold up the others.
 
-use bunraku_actors::model::{JobId, NodeState};
+use bunraku_actors::model::{Cause, EventKind, JobId, JobState, NodeState};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, Write};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ async fn a_result_that_could_not_be_read_back_is_refused_with_its_group() {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_does_not_keep_the_others_from_starting() {
+async fn never_stuck_a_job_that_cannot_be_read_is_ended_and_the_others_go_on() {
     let fixture = Fixture::new();
     let large = deploy_spec(2_500);
     for _ in 0..3 {
@@ -71,6 +71,15 @@ async fn a_job_that_cannot_be_read_does_not_keep_the_others_from_starting() {
     assert_eq!(listed.items.len(), 3, "the list shows the broken one too");
     assert!(listed.items[1].header.description.contains("cannot be read"));
     assert_eq!(listed.items[1].header.node_count, 2_500);
+    // Nobody could carry it on: it is over, and says why.
+    let broken = &listed.items[1];
+    assert_eq!((broken.state, broken.counts.get(NodeState::Skipped)), (JobState::Failed, 2_500));
+    assert_eq!(broken.causes.get(Cause::JobBroken), 2_500);
+    assert!(broken.finished_at.is_some() && broken.history.last().unwrap().state == JobState::Failed);
+    let told = read_events(store, JobId(2)).await;
+    assert_eq!(told.iter().map(|event| event.kind).collect::<Vec<_>>(), [EventKind::JobAborted]);
+    assert!(told[0].message.starts_with("job 2 cannot be read and was ended: "), "{}", told[0].message);
+    store.settled(JobId(2)).await.unwrap();
     // Chunks and writes of the others go on.
     store.append(vec![skipped(JobId(3), 0..2_500, 1)]).await.unwrap();
     store.settled(JobId(3)).await.unwrap();

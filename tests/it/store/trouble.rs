@@ -1,6 +1,7 @@
 //! A store that cannot write says so, keeps what it has, and recovers by itself.
 
-use bunraku_actors::model::JobId;
+use bunraku::api::accounts::{Accounts, NewToken, Role, TokenHash};
+use bunraku_actors::model::{EventSeq, JobId};
 use bunraku_actors::ports::{JobStore, StoreError};
 
 use super::builders::*;
@@ -29,6 +30,56 @@ async fn a_locked_file_makes_the_store_unready_until_it_can_write_again() {
     store.append(vec![started(&spec, job, 0, 1)]).await.unwrap();
     assert_eq!(read_events(store, job).await[0].seq.0, 1);
     assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(2));
+}
+
+#[tokio::test]
+async fn a_file_that_takes_no_writes_is_told_of_at_the_start() {
+    let fixture = Fixture::new();
+    let job = fixture.store.create_job(new_job(deploy_spec(1))).await.unwrap();
+    fixture.store.close().await;
+    let Fixture { folder, store } = fixture;
+    drop(store);
+    let other = rusqlite::Connection::open(folder.path().join("bunraku.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let fixture = Fixture::over(folder);
+    assert!(fixture.store.trouble().unwrap().contains("another process"), "before anybody writes");
+    assert!(fixture.store.job(job).await.unwrap().is_some(), "reads are answered");
+    other.execute_batch("ROLLBACK").unwrap();
+    until(|| fixture.store.trouble().is_none()).await;
+}
+
+#[tokio::test]
+async fn damage_that_a_reader_meets_makes_the_store_unready_for_good() {
+    let fixture = Fixture::new();
+    let spec = deploy_spec(40);
+    let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    fixture.store.append((0..40).map(|node| started(&spec, job, node, 1)).collect()).await.unwrap();
+    fixture.store.close().await;
+    let Fixture { folder, store } = fixture;
+    drop(store);
+    let path = folder.path().join("bunraku.db");
+    let root: u32 = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'events'", [], |row| row.get(0))
+        .unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = 4_096 * (root as usize - 1);
+    bytes[page..page + 4_096].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let fixture = Fixture::over(folder);
+    let store = &fixture.store;
+    assert_eq!(store.trouble(), None, "the damage is where nobody has looked yet");
+    assert!(store.events(job, EventSeq(0), 10).await.is_err());
+    assert!(store.trouble().unwrap().contains("restore a backup"), "{:?}", store.trouble());
+    let token = NewToken {
+        login: "x".into(),
+        display_name: "x".into(),
+        role: Role::Viewer,
+        description: String::new(),
+        expires_at: None,
+    };
+    store.create_token(token, TokenHash::of("x"), at(1)).await.unwrap();
+    assert!(store.trouble().is_some(), "a write that goes well elsewhere proves nothing");
 }
 
 #[tokio::test]
