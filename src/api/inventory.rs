@@ -24,7 +24,7 @@ pub(super) async fn one(state: web::Data<State>, _: Viewer, name: web::Path<Stri
     ok(&record(&state, &node))
 }
 
-/// The nodes that the body names, in its order.
+/// One record for each entry of the body, in its order.
 pub(super) async fn some(state: web::Data<State>, _: Viewer, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
     let nodes = node_list(&body, "nodes")?.ok_or_else(|| ApiError::missing("nodes"))?;

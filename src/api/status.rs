@@ -101,9 +101,13 @@ fn alerts(state: &State, service: &str) -> Vec<Value> {
     troubled.map(|(source, message)| json!({ "severity": "warning", "source": source, "message": message })).collect()
 }
 
-/// The keys that health reports read. What we do without counts as up.
+/// The keys that health reports read. They take anything but true for a failure, so what is not configured counts as up,
+/// and stands under `not_configured` as well.
 fn orchestrator_status(state: &State) -> Value {
     let sources = state.orchestrator.directory().health();
+    let configured = |name: &str| sources.iter().any(|health| health.source == name);
+    let not_configured: Vec<_> =
+        ["groups", "puppetserver", "puppetdb"].into_iter().filter(|name| !configured(name)).collect();
     let up = |name: &str| !sources.iter().any(|health| health.source == name && health.trouble.is_some());
     json!({
         "db_up": state.orchestrator.store().trouble().is_none(),
@@ -112,6 +116,7 @@ fn orchestrator_status(state: &State) -> Value {
         "puppetserver_up": up("puppetserver"),
         "puppetdb_up": up("puppetdb"),
         "pxp_up": (state.broker_probe)().is_none(),
+        "not_configured": not_configured,
         "replication": { "mode": "none", "status": "none" },
     })
 }

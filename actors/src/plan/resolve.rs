@@ -24,14 +24,11 @@ pub enum ResolveError {
 pub fn resolve(scope: &Scope, environment: Option<&Environment>) -> Result<Vec<CertName>, ResolveError> {
     let (mut nodes, summary) = match scope {
         Scope::Nodes(nodes) => (nodes.clone(), "nodes".to_owned()),
-        Scope::Application(target) => (of_application(target, environment), summary_of(target)),
-        Scope::WholeEnvironment => {
-            let nodes = environment.map(whole).unwrap_or_default();
-            if nodes.is_empty() && environment.is_none_or(|known| known.instances.is_empty()) {
-                return Err(ResolveError::EmptyEnvironment);
-            }
-            (nodes, "whole environment".to_owned())
+        Scope::Application(_) | Scope::WholeEnvironment if environment.is_none_or(Environment::is_empty) => {
+            return Err(ResolveError::EmptyEnvironment);
         }
+        Scope::Application(target) => (of_application(target, environment), summary_of(target)),
+        Scope::WholeEnvironment => (environment.map(whole).unwrap_or_default(), "whole environment".to_owned()),
         Scope::Query(_) => return Err(unsupported("query", "PuppetDB")),
         Scope::NodeGroup(_) => return Err(unsupported("node_group", "a node classifier")),
     };

@@ -63,6 +63,7 @@ fn targets_without_nodes_are_refused_with_their_word() {
     let empty = environment(Vec::new(), &[]);
     let known = environment(vec![component("a", "a1", &[], &[])], &[]);
     assert_eq!(resolve(&Scope::WholeEnvironment, Some(&empty)), Err(ResolveError::EmptyEnvironment));
+    assert_eq!(resolve(&application("Shop::Eu", None), Some(&empty)), Err(ResolveError::EmptyEnvironment));
     let target = |scope: &Scope| match resolve(scope, Some(&known)) {
         Err(ResolveError::EmptyTarget(target)) => target,
         other => panic!("{other:?}"),

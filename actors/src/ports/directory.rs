@@ -30,6 +30,14 @@ pub struct Environment {
     pub nodes: Vec<CertName>,
 }
 
+impl Environment {
+    /// True when it has neither instances nor nodes: nothing can be selected from it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.nodes.is_empty()
+    }
+}
+
 /// What `settings` shows (API §3.2).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EnvironmentSettings {

@@ -66,6 +66,7 @@ fn value(scope: &Object, kind: &str, environment: &str) -> Result<ParsedScope, A
     match kind {
         "nodes" => {
             let nodes = node_list(scope, kind)?.ok_or_else(|| ApiError::missing(&name))?;
+            let nodes: Vec<_> = nodes.into_iter().collect::<IndexSet<_>>().into_iter().collect();
             if nodes.is_empty() {
                 return Err(ApiError::empty_target(environment, "nodes"));
             }
@@ -97,13 +98,13 @@ pub(super) fn target(body: &Object) -> Result<Option<ParsedScope>, ApiError> {
     }
 }
 
-/// Reads a list of certnames, each once, in the order given.
+/// Reads a list of certnames, as given.
 ///
 /// # Errors
 /// 400 naming the index of an entry that is no certname.
 pub(crate) fn node_list(body: &Object, key: &str) -> Result<Option<Vec<CertName>>, ApiError> {
     let Some(entries) = body.array(key)? else { return Ok(None) };
-    let mut nodes = IndexSet::with_capacity(entries.len());
+    let mut nodes = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let name = format!("{}[{index}]", body.name(key));
         let text = entry.as_str().ok_or_else(|| ApiError::wrong_type(&name, "a string", entry))?;
@@ -111,9 +112,9 @@ pub(crate) fn node_list(body: &Object, key: &str) -> Result<Option<Vec<CertName>
             let details = json!({ "key": name, "index": index, "value": error.value });
             ApiError::validation(format!("{name}: {error}"), details)
         })?;
-        nodes.insert(node);
+        nodes.push(node);
     }
-    Ok(Some(nodes.into_iter().collect()))
+    Ok(Some(nodes))
 }
 
 /// `Type` or `Type[title]`; the title may stand in quotes.

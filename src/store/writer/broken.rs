@@ -70,7 +70,8 @@ pub(super) fn end(connection: &Connection, job: JobId, reason: &str) -> Result<(
 }
 
 fn read(connection: &Connection, job: JobId) -> rusqlite::Result<Row> {
-    let sql = "SELECT stop, counts, causes, CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER) FROM jobs WHERE id = ?1";
+    let sql =
+        "SELECT stop, counts, causes, CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER) FROM jobs WHERE id = ?1";
     connection.prepare_cached(sql)?.query_row([Db(job)], |row| {
         Ok(Row {
             stopping: get_opt::<bunraku_actors::model::StopMode>(row, 0)?.is_some(),

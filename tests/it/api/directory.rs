@@ -73,6 +73,9 @@ async fn the_inventory_knows_who_is_connected() {
     let some = "POST /orchestrator/v1/inventory";
     let body = json!({ "nodes": ["z.example.com", "b.example.com", "a.example.com"] });
     viewer.post(base, body).await.record(some, "three");
+    let twice = viewer.post(base, json!({ "nodes": ["a.example.com", "z.example.com", "a.example.com"] })).await.json();
+    let names: Vec<_> = twice["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["a.example.com", "z.example.com", "a.example.com"], "one record per requested node");
     viewer.post(base, json!({})).await.record(some, "missing");
     viewer.post(base, json!({ "nodes": "a" })).await.record(some, "no-array");
     viewer.post(base, json!({ "nodes": ["a", 5] })).await.record(some, "no-name");
