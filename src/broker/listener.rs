@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::router::Router;
 use super::sessions::{AGENT, Newcomer, Session};
+use super::silent::Silent;
 use super::upgrade::{HEAD_LIMIT, Refusal, Upgrade};
 use super::{same_node, session};
 use crate::tls;
 
 /// The pause after a failed accept, which mostly means that the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a handshake keeps its turn.
+const TURN: Duration = Duration::from_millis(250);
 
 /// Accepts connections until told to stop.
 pub(super) struct Listener {
@@ -43,6 +47,8 @@ enum Failed {
     Refused(Refusal),
     #[error("the handshake took too long")]
     TooSlow,
+    #[error("too many connections that say nothing")]
+    Silent,
 }
 
 impl Failed {
@@ -52,6 +58,7 @@ impl Failed {
             Self::Io(_) => "lost",
             Self::Refused(refusal) => refusal.reason,
             Self::TooSlow => "handshake_timeout",
+            Self::Silent => "silent",
         }
     }
 }
@@ -59,14 +66,23 @@ impl Failed {
 /// A connection at the end of its handshake.
 type Admitted = (TlsStream<TcpStream>, String, Arc<Session>);
 
+/// What a new connection has to pass.
+#[derive(Clone)]
+struct Door {
+    silent: Silent,
+    handshakes: Arc<Semaphore>,
+    router: Arc<Router>,
+}
+
 impl Listener {
     pub(super) async fn run(mut self) {
-        let handshakes = Arc::new(Semaphore::new(self.router.options.max_handshakes));
+        let options = &self.router.options;
+        let door = Door {
+            silent: Silent::new(options.max_silent),
+            handshakes: Arc::new(Semaphore::new(options.max_handshakes)),
+            router: Arc::clone(&self.router),
+        };
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&handshakes).acquire_owned() => permit.expect("the semaphore is never closed"),
-                _ = self.stop.changed() => return,
-            };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 _ = self.stop.changed() => return,
@@ -79,15 +95,13 @@ impl Listener {
                     continue;
                 }
             };
-            let (acceptor, router) = (TlsAcceptor::from(self.tls.load_full()), Arc::clone(&self.router));
-            let alive = self.alive.clone();
+            let (tls, door, alive) = (self.tls.load_full(), door.clone(), self.alive.clone());
             tokio::spawn(async move {
                 // Boxed, so that the memory of the handshake is gone while the session idles.
-                let admitted = Box::pin(admit(stream, acceptor, &router)).await;
-                drop(permit);
+                let admitted = Box::pin(door.admit(stream, tls)).await;
                 if let Some((stream, response, session)) = admitted {
                     tokio::spawn(async move {
-                        session::run(stream, response, session, router).await;
+                        session::run(stream, response, session, door.router).await;
                         drop(alive);
                     });
                 }
@@ -96,36 +110,58 @@ impl Listener {
     }
 }
 
-async fn admit(stream: TcpStream, acceptor: TlsAcceptor, router: &Router) -> Option<Admitted> {
-    let limit = router.options.handshake_timeout;
-    let peer = stream.peer_addr().ok();
-    let failed = match timeout(limit, shake_hands(stream, acceptor, router)).await {
-        Ok(Ok(admitted)) => return Some(admitted),
-        Ok(Err(failed)) => failed,
-        Err(_) => Failed::TooSlow,
-    };
-    metrics::counter!("bunraku_sessions_refused_total", "reason" => failed.reason()).increment(1);
-    tracing::debug!(?peer, reason = %failed, "connection refused");
-    None
-}
+impl Door {
+    async fn admit(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Option<Admitted> {
+        let limit = self.router.options.handshake_timeout;
+        let peer = stream.peer_addr().ok();
+        let failed = match timeout(limit, self.pass(stream, tls)).await {
+            Ok(Ok(admitted)) => return Some(admitted),
+            Ok(Err(failed)) => failed,
+            Err(_) => Failed::TooSlow,
+        };
+        metrics::counter!("bunraku_sessions_refused_total", "reason" => failed.reason()).increment(1);
+        tracing::debug!(?peer, reason = %failed, "connection refused");
+        None
+    }
 
-async fn shake_hands(stream: TcpStream, acceptor: TlsAcceptor, router: &Router) -> Result<Admitted, Failed> {
-    // Frames are written whole; waiting for more to send only delays them.
-    stream.set_nodelay(true)?;
-    let mut stream = acceptor.accept(stream).await.map_err(Failed::Tls)?;
-    let head = read_head(&mut stream).await;
-    let entered = match head {
-        Ok(head) => enter(&stream, &head, router),
-        Err(Failed::Refused(refusal)) => Err(refusal),
-        Err(failed) => return Err(failed),
-    };
-    match entered {
-        Ok((response, session)) => Ok((stream, response, session)),
-        Err(refusal) => {
-            stream.write_all(refusal.response().as_bytes()).await?;
-            stream.shutdown().await?;
-            Err(Failed::Refused(refusal))
+    async fn pass(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Admitted, Failed> {
+        // Frames are written whole; waiting for more to send only delays them.
+        stream.set_nodelay(true)?;
+        // Until the client has said hello there is nothing to compute, so nobody waits for it.
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+        let hello = self.silent.enter().wait(hello).await.ok_or(Failed::Silent)?.map_err(Failed::Tls)?;
+        let mut stream = self.shake_hands(hello, tls).await.map_err(Failed::Tls)?;
+        let entered = match read_head(&mut stream).await {
+            Ok(head) => enter(&stream, &head, &self.router),
+            Err(Failed::Refused(refusal)) => Err(refusal),
+            Err(failed) => return Err(failed),
+        };
+        match entered {
+            Ok((response, session)) => Ok((stream, response, session)),
+            Err(refusal) => {
+                stream.write_all(refusal.response().as_bytes()).await?;
+                stream.shutdown().await?;
+                Err(Failed::Refused(refusal))
+            }
         }
+    }
+
+    /// The costly part, in turn.
+    async fn shake_hands(
+        &self,
+        hello: StartHandshake<TcpStream>,
+        tls: Arc<ServerConfig>,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let turn = self.handshakes.acquire().await;
+        let mut handshake = std::pin::pin!(hello.into_stream(tls));
+        tokio::select! {
+            biased;
+            done = &mut handshake => return done,
+            () = sleep(TURN) => {}
+        }
+        // Its peer is slow, or keeps us waiting on purpose: the others need not.
+        drop(turn);
+        handshake.await
     }
 }
 

@@ -14,6 +14,7 @@ mod router;
 mod server;
 mod session;
 mod sessions;
+mod silent;
 mod upgrade;
 pub mod ws;
 

@@ -19,8 +19,10 @@ pub struct Options {
     pub controllers: BTreeSet<CertName>,
     /// Sessions at most; the next one is refused with 503.
     pub max_connections: usize,
-    /// Connections between accept and upgrade at most; the next ones wait in the kernel's backlog.
+    /// TLS handshakes at once; the next ones wait for their turn. One whose peer keeps it waiting gives its turn up.
     pub max_handshakes: usize,
+    /// Connections that have said nothing yet, at most; one more turns the oldest away.
+    pub max_silent: usize,
     /// From accept to the end of the upgrade.
     pub handshake_timeout: Duration,
     /// A session from which nothing arrives for so long is ended; three ping intervals of a pxp-agent.
@@ -45,6 +47,7 @@ impl Options {
             controllers: BTreeSet::new(),
             max_connections: 15_000,
             max_handshakes: 256,
+            max_silent: 4_096,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(360),
             ping_interval: Some(Duration::from_secs(120)),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bunraku::tls::{self, TlsPaths};
 use bunraku_actors::ports::Transport;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite;
 
-use super::rig::{Rig, name, until};
+use super::rig::{Rig, name, soon, until};
 use crate::support::ca::TestCa;
 
 #[tokio::test]
@@ -87,6 +87,51 @@ async fn the_connection_limit_refuses_with_503() {
     let (status, text) = rig.refusal(&rig.ca.issue("b"), "/pcp2/").await;
     assert!(status == 503 && text.contains("limit"), "{status} {text}");
     rig.connect(&paths, "/pcp2/", &[]).await.expect("a reconnect needs no free place");
+}
+
+/// The first bytes that a TLS client sends.
+fn hello(rig: &Rig) -> Vec<u8> {
+    let config = Arc::new(tls::anonymous_client_config(&rig.ca.ca()).unwrap());
+    let mut client = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_or_half_of_it_hold_up_nobody() {
+    // Nothing is cut off by time here: what gets through does so past all the others.
+    let rig = Rig::with(|options| {
+        options.max_handshakes = 2;
+        options.max_silent = 200;
+        options.handshake_timeout = std::time::Duration::from_secs(3_600);
+    })
+    .await;
+    let (hello, mut held) = (hello(&rig), Vec::new());
+    for (count, said) in [(300, 0), (100, 20), (4, hello.len())] {
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(rig.broker.address()).await.unwrap();
+            stream.write_all(&hello[..said]).await.unwrap();
+            held.push(stream);
+        }
+    }
+    let _one = soon("a node to get in", rig.agent("a")).await;
+    let _other = soon("another one to get in", rig.agent("b")).await;
+    let first = &mut held[0];
+    assert_eq!(soon("the oldest silent one to go", first.read(&mut [0; 16])).await.unwrap_or(0), 0);
+    // Its request's head never ends, but it has a certificate, and no turn any more.
+    let config = Arc::new(tls::client_config(&rig.ca.issue("c")).unwrap());
+    let mut slow = Vec::new();
+    for _ in 0..6 {
+        let tcp = TcpStream::connect(rig.broker.address()).await.unwrap();
+        let connector = TlsConnector::from(Arc::clone(&config));
+        let mut stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+        stream.write_all(b"GET /pcp2/ HTTP/1.1\r\nHost: ").await.unwrap();
+        stream.flush().await.unwrap();
+        slow.push(stream);
+    }
+    let _third = soon("a third node to get in", rig.agent("d")).await;
+    assert_eq!(rig.sessions.count(), 3);
 }
 
 #[tokio::test]
