@@ -26,11 +26,12 @@ mod task;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::backoff::Backoff;
 pub use self::config::AgentConfig;
@@ -43,15 +44,21 @@ const TASK_MODULE: &str = "task";
 /// Frames that were read and wait to be processed. When it is full, reading from the connection pauses.
 const FRAMES_CAPACITY: usize = 256;
 
-/// Runs the agent until SIGTERM or SIGINT. Runs that go on then do so without it; the next agent takes them over.
+/// How long the runs may take to end when their agent is to leave nothing behind: longer than one may resist.
+const END_PATIENCE: Duration = Duration::from_secs(15);
+/// How often is looked whether they have.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Runs the agent until SIGTERM or SIGINT. Runs that go on then do so without it; the next agent takes them over. When
+/// `end` returns, the runs are ended too: nothing is left of the agent.
 ///
 /// # Errors
 /// When the certificate or the spool cannot be used. A broker that cannot be reached is no error: it is tried again.
-pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
+pub async fn run(config: AgentConfig, end: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        result = serve(config) => result,
+        result = serve_until(config, end) => result,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }
@@ -62,6 +69,10 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(config: AgentConfig) -> anyhow::Result<()> {
+    serve_until(config, std::future::pending()).await
+}
+
+async fn serve_until(config: AgentConfig, end: impl Future<Output = ()>) -> anyhow::Result<()> {
     crate::tls::install_provider();
     let uri = identity::own_uri(&config.ssl)?;
     let (spool, lock) = Spool::open(&config.spool_dir)?;
@@ -77,8 +88,22 @@ pub async fn serve(config: AgentConfig) -> anyhow::Result<()> {
         () = dispatch::process(Arc::clone(&agent), queue) => {}
         () = stay_connected(&agent, &frames) => {}
         () = housekeeping::keep(&agent) => {}
+        () = end => end_runs(&agent).await,
     }
     Ok(())
+}
+
+/// Ends all runs, and waits until they are gone.
+async fn end_runs(agent: &Agent) {
+    agent.cancel_all();
+    let gone = async {
+        while agent.has_active() {
+            sleep(LOOK_INTERVAL).await;
+        }
+    };
+    if timeout(END_PATIENCE, gone).await.is_err() {
+        tracing::warn!("some runs did not end");
+    }
 }
 
 /// The wrapper of a run: `bunraku agent exec-run DIR`. Started by the agent only.

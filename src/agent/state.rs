@@ -96,6 +96,18 @@ impl Agent {
         })
     }
 
+    /// Tells all runs to end.
+    pub(super) fn cancel_all(&self) {
+        for cancel in self.runs.lock().active.values() {
+            cancel.send_replace(true);
+        }
+    }
+
+    /// Whether any run goes on.
+    pub(super) fn has_active(&self) -> bool {
+        !self.runs.lock().active.is_empty()
+    }
+
     /// Stops the agent's part in its runs. The processes go on; the next agent takes them over.
     pub(super) fn let_go(&self) {
         let mut runs = self.runs.lock();

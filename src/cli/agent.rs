@@ -28,7 +28,7 @@ pub(crate) struct AgentArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "/etc/bunraku/agent.yaml")]
     config: PathBuf,
-    /// Stop when standard input ends, so that the agent never outlives the program that started it
+    /// Stop when standard input ends, with all runs, so that nothing outlives the program that started it
     #[arg(long, hide = true)]
     end_with_stdin: bool,
     #[command(subcommand)]
@@ -68,12 +68,14 @@ pub(crate) fn run(args: &AgentArgs) -> Result<Exit, CliError> {
     telemetry::start_logging(&log).map_err(|error| CliError::Usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let runtime = runtime.context("cannot start threads")?;
-    runtime.block_on(async {
-        tokio::select! {
-            ended = agent::run(config) => ended,
-            () = stdin_ended(), if args.end_with_stdin => Ok(()),
+    let end_with_stdin = args.end_with_stdin;
+    runtime.block_on(agent::run(config, async move {
+        if end_with_stdin {
+            stdin_ended().await;
+        } else {
+            std::future::pending().await
         }
-    })?;
+    }))?;
     // Without waiting: a read of standard input cannot be called off.
     runtime.shutdown_background();
     Ok(Exit::Done)

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::wire::cut::Cut;
+
 /// Bytes that are kept of one sentence, name or id of an agent.
 const TEXT: usize = 8 * 1024;
 /// How many counters are kept of one run, and how long their names may be.
@@ -10,7 +12,7 @@ const COUNTER_NAME: usize = 256;
 
 /// Cuts a text that is no output: an error's description, a name, an id.
 pub(super) fn short_text(text: String) -> String {
-    shorten(text, TEXT)
+    Cut::parse(text).to(TEXT).into_text()
 }
 
 /// Keeps the counters of a run; whatever is none of them is no metric.
@@ -35,30 +37,15 @@ pub(super) fn cut_list(mut list: Vec<Value>, limit: usize) -> (Vec<Value>, u64) 
     (list, u64::try_from(left_out).unwrap_or(u64::MAX))
 }
 
-/// Cuts both outputs of a run so that together they keep at most `limit` bytes, the beginning of each.
+/// Cuts both outputs of a run so that together they keep at most `limit` bytes, the beginning of each. What the agent
+/// cut already is counted in.
 ///
 /// Standard error keeps at least a quarter of the room, if it needs it: that is where the reason stands.
 pub(super) fn cut(stdout: String, stderr: String, limit: usize) -> (String, String) {
-    if stdout.len().saturating_add(stderr.len()) <= limit {
-        return (stdout, stderr);
-    }
-    let for_stderr = stderr.len().min(limit.saturating_sub(stdout.len()).max(limit / 4));
-    (shorten(stdout, limit - for_stderr), shorten(stderr, for_stderr))
-}
-
-fn shorten(mut text: String, limit: usize) -> String {
-    if text.len() <= limit {
-        return text;
-    }
-    let keep = text.floor_char_boundary(limit);
-    let left_out = text.len() - keep;
-    text.truncate(keep);
-    if keep > 0 && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text.push_str(&format!("… [cut by bunraku: {left_out} bytes left out]\n"));
-    text.shrink_to_fit();
-    text
+    let (stdout, stderr) = (Cut::parse(stdout), Cut::parse(stderr));
+    let (out, err) = (stdout.text.len(), stderr.text.len());
+    let for_stderr = err.min(limit.saturating_sub(out).max(limit / 4));
+    (stdout.to(limit - for_stderr).into_text(), stderr.to(for_stderr).into_text())
 }
 
 #[cfg(test)]
@@ -75,6 +62,11 @@ mod tests {
         assert_eq!(stderr, "why");
         let (stdout, stderr) = cut("ok".into(), "y".repeat(100), 40);
         assert_eq!((stdout.as_str(), stderr.contains("62 bytes left out")), ("ok", true));
+        let by_agent = Cut::parse("z".repeat(1000)).to(40).into_text();
+        let (stdout, _) = cut(by_agent.clone(), String::new(), 40);
+        assert_eq!(stdout, by_agent, "the agent's mark stays, and its number");
+        let (stdout, _) = cut(by_agent, String::new(), 30);
+        assert!(stdout.ends_with("z\n… [cut by bunraku: 970 bytes left out]\n"), "{stdout}");
     }
 
     /// The length of the beginning that was kept, and the number of bytes that the marker tells.

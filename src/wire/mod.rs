@@ -1,5 +1,6 @@
 //! PCP and PXP: bytes ↔ typed messages, nothing else. No sockets, no runtime.
 
+pub mod cut;
 #[doc(hidden)]
 pub mod invariants;
 pub mod pcp;

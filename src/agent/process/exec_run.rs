@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
+
 use super::proc_table::ProcessId;
 use super::{CHILD, EXIT_CODE, RunFile, STDERR, STDOUT};
 use crate::agent::files::{self, SHARED, write_atomic};
@@ -116,12 +118,18 @@ fn wait(child: &mut Child, limit: u64, outputs: Vec<File>) -> io::Result<ExitSta
     })
 }
 
-/// Cuts an output that is far beyond its limit back to just beyond it, so that a reader sees that it was cut.
+/// Gives the disk back what an output holds far beyond its limit. Its length stays what was written, so that a reader can
+/// tell how much is missing.
 fn cut(output: &File, limit: u64) {
-    let beyond = limit.saturating_add(1);
-    if output.metadata().is_ok_and(|metadata| metadata.len() > beyond.saturating_mul(2)) {
-        // A failure leaves the output as it is; the next round tries again.
-        let _ = output.set_len(beyond);
+    let Ok(written) = output.metadata().map(|metadata| metadata.len()) else { return };
+    if written <= limit.saturating_mul(2) {
+        return;
+    }
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    if fallocate(output, hole, limit, written - limit).is_err() {
+        // A file system without holes: what is told of the length is then too little. A failure leaves the output as it
+        // is; the next round tries again.
+        let _ = output.set_len(limit + 1);
     }
 }
 
@@ -180,6 +188,22 @@ mod tests {
         assert_eq!(text(&directory, STDERR), "one--\n");
         assert_eq!(read_exit_code(directory.path()), Some(3));
         assert!(!directory.path().join("input").exists() && !directory.path().join("run.json").exists());
+    }
+
+    #[test]
+    fn an_output_far_beyond_its_limit_keeps_its_length_and_gives_up_its_blocks() {
+        use std::os::unix::fs::MetadataExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(STDOUT);
+        let mut output = create_output(&path).unwrap();
+        output.write_all(&vec![b'x'; 1 << 20]).unwrap();
+        output.sync_all().unwrap();
+        cut(&output, 5_000);
+        output.write_all(b"more").unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.len(), (1 << 20) + 4);
+        assert!(metadata.blocks() * 512 < 100_000, "{} blocks", metadata.blocks());
+        assert!(fs::read(&path).unwrap()[..5_000].iter().all(|byte| *byte == b'x'));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::proc_table::ProcessId;
 use super::{CHILD, STDERR, STDOUT, kill};
 use crate::agent::files::{self, off_thread};
 use crate::agent::spool::{PID, VOID};
+use crate::wire::cut::Cut;
 
 /// How often a run is looked at whose end nothing announces.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -144,15 +145,16 @@ fn read_output(path: &Path, limit: usize) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error),
     };
+    let written = file.metadata()?.len();
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(mark_output(&bytes, limit))
+    file.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(mark_output(&bytes, written))
 }
 
-fn mark_output(bytes: &[u8], limit: usize) -> String {
-    let cut = bytes.len() > limit;
-    let mut kept = &bytes[..bytes.len().min(limit)];
-    if cut {
+/// The beginning of an output of which so many bytes were `written`.
+fn mark_output(bytes: &[u8], written: u64) -> String {
+    let mut kept = bytes;
+    if written > bytes.len() as u64 {
         // A character that the cut went through is no invalid byte.
         kept = match std::str::from_utf8(kept) {
             Err(error) if error.error_len().is_none() => &kept[..error.valid_up_to()],
@@ -163,10 +165,7 @@ fn mark_output(bytes: &[u8], limit: usize) -> String {
     if std::str::from_utf8(kept).is_err() {
         text.push_str("\n[bunraku: the output was not valid UTF-8; bytes were replaced]\n");
     }
-    if cut {
-        text.push_str(&format!("\n[bunraku: the output was cut at {limit} bytes]\n"));
-    }
-    text
+    Cut { text, left_out: written.saturating_sub(kept.len() as u64) }.into_text()
 }
 
 #[cfg(test)]
@@ -176,9 +175,9 @@ mod tests {
     #[test]
     fn output_is_cut_and_marked() {
         assert_eq!(mark_output(b"all of it", 9), "all of it");
-        assert_eq!(mark_output(b"too much", 3), "too\n[bunraku: the output was cut at 3 bytes]\n");
-        assert_eq!(mark_output("aé!".as_bytes(), 2), "a\n[bunraku: the output was cut at 2 bytes]\n");
-        let replaced = mark_output(b"a\xffb", 10);
+        assert_eq!(mark_output(b"too", 8), "too\n… [cut by bunraku: 5 bytes left out]\n");
+        assert_eq!(mark_output(&"aé!".as_bytes()[..2], 4), "a\n… [cut by bunraku: 3 bytes left out]\n");
+        let replaced = mark_output(b"a\xffb", 3);
         assert!(replaced.starts_with("a\u{fffd}b\n[bunraku: the output was not valid UTF-8"), "{replaced}");
     }
 }

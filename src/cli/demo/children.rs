@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-/// How long a child may take to end by itself before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a child may take to end by itself before it is killed. An agent ends its runs first.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// So many lines of a child's log explain its end.
 const EXPLAINING_LINES: usize = 5;
 

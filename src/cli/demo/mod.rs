@@ -3,6 +3,7 @@
 //! Service and agents are child processes of this same program; the demo itself is just another client of the service.
 
 mod children;
+mod place;
 mod ports;
 mod site;
 
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use self::children::Part;
+use self::place::Place;
 use self::ports::Endpoints;
 use self::site::{APPLICATION, ENVIRONMENT, Puppet, Site, TASK};
 use super::answers::job_name;
@@ -74,10 +76,13 @@ pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, CliError> {
     match &args.dir {
         Some(dir) => block_on(demo(args, dir, endpoints, ctx.out)),
         None => {
-            let temp = tempfile::Builder::new().prefix("bunraku-demo-").tempdir();
-            let temp = temp.context("cannot make a throw-away directory")?;
+            let removed = place::clean_up();
+            if removed > 0 {
+                ctx.out.note(format!("removed the directories of {removed} demos that were killed"));
+            }
+            let place = Place::make().context("cannot make a throw-away directory")?;
             // It is removed when this is dropped, after the children have ended.
-            block_on(demo(args, &temp.path().join("site"), endpoints, ctx.out))
+            block_on(demo(args, &place.path().join("site"), endpoints, ctx.out))
         }
     }
 }
@@ -86,11 +91,18 @@ async fn demo(args: &DemoArgs, dir: &Path, endpoints: Endpoints, out: Output) ->
     let mut leave = Leave::new().context("cannot take signals")?;
     let mut parts = Vec::new();
     let result = perform(args, dir, endpoints, out, &mut parts, &mut leave).await;
-    // The service is the first part and ends last, when no agent is left that would miss it.
-    let service = if parts.is_empty() { None } else { Some(parts.remove(0)) };
-    join_all(parts.into_iter().map(Part::end)).await;
-    if let Some(service) = service {
-        service.end().await;
+    let ending = async {
+        // The service is the first part and ends last, when no agent is left that would miss it.
+        let service = if parts.is_empty() { None } else { Some(parts.remove(0)) };
+        join_all(parts.into_iter().map(Part::end)).await;
+        if let Some(service) = service {
+            service.end().await;
+        }
+    };
+    tokio::select! {
+        () = ending => {}
+        // A second wish to leave: children that are dropped are killed.
+        () = leave.asked() => {}
     }
     result
 }

@@ -58,7 +58,7 @@ async fn long_and_broken_output_is_cut_and_marked() {
     let (_running, mut connection) = lab.start().await;
     let results = connection.run(Uuid::new_v4(), "task", &params).await;
     let stdout = results["stdout"].as_str().unwrap();
-    assert!(stdout.starts_with("xxx") && stdout.ends_with("[bunraku: the output was cut at 1000 bytes]\n"));
+    assert!(stdout.starts_with("xxx") && stdout.ends_with("… [cut by bunraku: 4000 bytes left out]\n"));
     assert!(stdout.len() < 1100);
     assert!(results["stderr"].as_str().unwrap().contains("a\u{fffd}b\n[bunraku: the output was not valid UTF-8"));
 }

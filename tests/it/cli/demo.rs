@@ -120,13 +120,13 @@ fn a_stay_serves_its_curl_commands_until_ctrl_c() {
 
 /// The child processes of a process.
 fn children_of(pid: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
 }
 
 fn command_line(pid: u32) -> String {
-    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap()).into_owned()
+    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).into_owned()
 }
 
 /// Gone, or only waiting to be noticed by whoever inherited it.
@@ -151,6 +151,59 @@ async fn children_end_with_a_demo_that_is_killed() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), all_over).await.expect("no child outlives the demo");
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_run_leaves_neither_processes_nor_files() {
+    let mut demo = demo(&["--nodes", "2", "--format", "json"]);
+    // This Puppet never ends by itself.
+    let slow = demo.place.path().join("bin/puppet");
+    fs::write(&slow, "#!/bin/sh\nwhile :; do sleep 0.1; date > \"$PWD/x\" 2>/dev/null; done\n").unwrap();
+    fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    symlink("/bin/sleep", demo.place.path().join("bin/sleep")).unwrap();
+    demo.command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = demo.command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    wait_for_line(&mut lines, "node_running");
+    let agents = children_of(child.id());
+    let works: Vec<u32> = loop {
+        let found: Vec<u32> = agents.iter().flat_map(|pid| descendants_of(*pid)).collect();
+        if found.iter().any(|pid| command_line(*pid).contains("puppet")) {
+            break found;
+        }
+    };
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    child.wait().unwrap();
+    assert!(works.iter().all(|pid| is_over(*pid)), "nothing that was started goes on");
+    assert_eq!(demo.throw_away(), Vec::<PathBuf>::new());
+}
+
+/// All processes below one.
+fn descendants_of(pid: u32) -> Vec<u32> {
+    if is_over(pid) {
+        return Vec::new();
+    }
+    let children = children_of(pid);
+    children.iter().copied().chain(children.iter().flat_map(|child| descendants_of(*child))).collect()
+}
+
+#[test]
+fn what_a_killed_demo_left_is_removed_by_the_next() {
+    let mut first = demo(&["--nodes", "1", "--format", "json"]);
+    first.command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = first.command.spawn().unwrap();
+    wait_for_line(&mut BufReader::new(child.stdout.take().unwrap()), "broker_url");
+    let children = children_of(child.id());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while !children.iter().all(|pid| is_over(*pid)) {
+        std::thread::yield_now();
+    }
+    assert_eq!(first.throw_away().len(), 1);
+    let mut second = demo(&["--once", "--nodes", "1", "--format", "json"]);
+    second.command.env("TMPDIR", first.place.path().join("tmp"));
+    assert_eq!(Ended::of(&mut second.command).code, 0);
+    assert_eq!(first.throw_away(), Vec::<PathBuf>::new());
 }
 
 #[test]
