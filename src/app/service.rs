@@ -50,6 +50,14 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
+impl StartError {
+    /// True when the configuration names an address at which the service cannot listen.
+    #[must_use]
+    pub fn is_an_address(&self) -> bool {
+        matches!(self, Self::Address { .. } | Self::Listen { .. } | Self::Broker(broker::BrokerError::Listen { .. }))
+    }
+}
+
 /// A running service.
 pub struct Service {
     orchestrator: Orchestrator,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::error::CliError;
 use super::exit::Exit;
-use crate::app;
+use crate::app::{self, StartError};
 use crate::config::ConfigError;
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,8 @@ pub(crate) struct ServeArgs {
 /// When the configuration is unusable, or a part does not start.
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, CliError> {
     app::serve(&args.config, args.end_with_stdin).map_err(|error| {
-        let usage = error.downcast_ref::<ConfigError>().is_some();
+        let usage = error.downcast_ref::<ConfigError>().is_some()
+            || error.downcast_ref::<StartError>().is_some_and(StartError::is_an_address);
         if usage { CliError::Usage(format!("{error:#}")) } else { CliError::Other(error) }
     })?;
     Ok(Exit::Done)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, NodeCounts};
@@ -127,6 +128,8 @@ pub struct LiveJob {
     pub counts: NodeCounts,
     /// `None` when nothing waits.
     pub binding: Option<Binding>,
+    /// When the last of the nodes that are not connected is given up; `None` when the job waits for none.
+    pub away_until: Option<DateTime<Utc>>,
 }
 
 /// The four ports.

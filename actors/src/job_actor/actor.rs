@@ -327,7 +327,8 @@ impl JobActor {
     /// Tells what keeps the job from starting more, and shows the committed counts.
     pub(super) fn publish(&self) {
         let counts = self.ledger.counts();
-        *self.live.lock() = LiveJob { counts, binding: self.binding() };
+        let away_until = self.window.last_expiry();
+        *self.live.lock() = LiveJob { counts, binding: self.binding(), away_until };
     }
 
     fn binding(&self) -> Option<Binding> {

@@ -72,6 +72,12 @@ impl Window {
         None
     }
 
+    /// When the last node of those that are away now will have been so for too long.
+    pub(super) fn last_expiry(&self) -> Option<DateTime<Utc>> {
+        let confirmed = |(until, node): &&(DateTime<Utc>, NodeIndex)| self.away.get(node) == Some(until);
+        self.clocks.iter().rev().find(confirmed).map(|(until, _)| *until)
+    }
+
     /// The next node that has been away for too long.
     pub(super) fn expired(&mut self, now: DateTime<Utc>) -> Option<NodeIndex> {
         if self.next_expiry()? > now {

@@ -110,7 +110,7 @@ impl Supervisor {
     /// Gives a job its actor. A rebuilt one keeps its number of crashes.
     pub(super) fn start_job(&mut self, job: UnfinishedJob, control: Inbox<Control>, crashes: u32) {
         let id = job.record.id;
-        let live = Arc::new(Mutex::new(LiveJob { counts: counts_of(&job.nodes), binding: None }));
+        let live = Arc::new(Mutex::new(LiveJob { counts: counts_of(&job.nodes), binding: None, away_until: None }));
         self.board.add(id, Arc::clone(&live));
         let (appending, beat) = (Arc::default(), Arc::new(AtomicU64::new(self.beats)));
         let entry = Entry {

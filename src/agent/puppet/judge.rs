@@ -77,12 +77,23 @@ fn fault_without_report(
             return Fault::locked();
         }
     }
+    if let Some(option) = unknown_option(output) {
+        let error = format!("this node's Puppet does not know the option {option}; nothing was run");
+        return Fault::new(FaultKind::InvalidJson, error);
+    }
     let (kind, error) = match report {
         Ok(_) => (FaultKind::NoLastRunReport, "The Puppet run failed in an unexpected way".to_owned()),
         Err(error @ ReportError::Missing(_)) => (FaultKind::NoLastRunReport, error.to_string()),
         Err(error @ ReportError::Unreadable(..)) => (FaultKind::InvalidLastRunReport, error.to_string()),
     };
     Fault::new(kind, format!("{error} (exit code {exit_code}{})", last_lines(output)))
+}
+
+/// The option over which Puppet stumbled before it did anything: some come and go with its versions.
+fn unknown_option(output: &str) -> Option<&str> {
+    let (_, option) = output.split_once("Could not parse application options: invalid option: ")?;
+    let end = option.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c))).unwrap_or(option.len());
+    option[..end].starts_with("--").then_some(&option[..end])
 }
 
 /// The end of what Puppet printed: where there is no report, the reason stands nowhere else.

@@ -206,9 +206,12 @@ fn the_traps_are_told_apart() {
 fn without_a_report_the_locks_tell() {
     let lab = Lab::new();
     let refused = lab.judge_as_is(1, false, "Error: Could not parse application options: invalid option: --x\n");
-    assert_eq!(refused["error_type"], "no_last_run_report");
-    let error = refused["error"].as_str().unwrap();
-    assert!(error.contains("exit code 1") && error.contains("invalid option: --x"), "{error}");
+    assert_eq!(refused["error_type"], "invalid_json");
+    assert_eq!(refused["error"], "this node's Puppet does not know the option --x; nothing was run");
+    let crashed = lab.judge_as_is(1, false, "Error: it is broken\n");
+    assert_eq!(crashed["error_type"], "no_last_run_report");
+    let error = crashed["error"].as_str().unwrap();
+    assert!(error.contains("exit code 1") && error.contains("it is broken"), "{error}");
     let skipped = "Notice: Run of Puppet configuration client already in progress; skipping";
     assert_eq!(lab.judge_as_is(1, false, skipped)["error_type"], "agent_locked");
     fs::write(&lab.context.paths.disabled_lock, r#"{"disabled_message":"frozen by ops"}"#).unwrap();

@@ -105,6 +105,8 @@ pub struct LiveView {
     pub counts: IndexMap<String, u32>,
     /// Null when nothing waits.
     pub binding: Value,
+    /// When the last of the nodes that are not connected is given up; null when the job waits for none.
+    pub away_until: Option<String>,
 }
 
 impl Job {
@@ -210,6 +212,7 @@ impl LiveView {
             state: record.state.name().to_owned(),
             counts: counts.iter().map(|(state, count)| (state.name().to_owned(), count)).collect(),
             binding: json!(live.and_then(|live| live.binding)),
+            away_until: live.and_then(|live| live.away_until).map(seconds),
         }
     }
 }

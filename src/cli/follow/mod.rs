@@ -179,13 +179,33 @@ async fn report_binding(client: &Client, path: &str, sender: &watch::Sender<Opti
         ticks.tick().await;
         // A server without this endpoint, or one that is away, only means that there is nothing to say.
         let answer = client.get(path, &[]).await.unwrap_or(Value::Null);
-        let binding = answer.get("binding").and_then(Value::as_str).map(str::to_owned);
+        let binding = limit_in_words(&answer);
         sender.send_if_modified(|current| {
             let changed = *current != binding;
             *current = binding;
             changed
         });
     }
+}
+
+/// Which limit binds, as people say it; `None` when none does.
+fn limit_in_words(answer: &Value) -> Option<String> {
+    let words = match answer.get("binding")?.as_str()? {
+        "concurrency" => "the job's concurrency".to_owned(),
+        "concurrent_compiles" => "limits.concurrent_compiles".to_owned(),
+        "concurrent_runs" => "limits.concurrent_runs".to_owned(),
+        "concurrent_tasks" => "limits.concurrent_tasks".to_owned(),
+        "node_turn" => "other runs on the same nodes".to_owned(),
+        "dependencies" => "dependencies".to_owned(),
+        "draining" => "the service, which is being drained".to_owned(),
+        "connection" => match answer.get("away_until").and_then(Value::as_str) {
+            // After a start of the service its settle time comes on top, so this can be minutes.
+            Some(until) => format!("nodes that are not connected; they are given up at {until} at the latest"),
+            None => "nodes that are not connected".to_owned(),
+        },
+        other => other.to_owned(),
+    };
+    Some(words)
 }
 
 impl Drop for Binding {
@@ -221,4 +241,33 @@ pub(crate) async fn nodes(client: &Client, name: &str, state: Option<&str>) -> R
     let query: Vec<_> = state.map(|state| ("state", state.to_owned())).into_iter().collect();
     let items = client.all(&format!("/orchestrator/v1/jobs/{name}/nodes"), &query).await?;
     items.iter().map(answers::read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bunraku_actors::handle::Binding as Limit;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_limit_has_words() {
+        let all = [
+            Limit::Concurrency,
+            Limit::ConcurrentCompiles,
+            Limit::ConcurrentRuns,
+            Limit::ConcurrentTasks,
+            Limit::Draining,
+            Limit::NodeTurn,
+            Limit::Connection,
+            Limit::Dependencies,
+        ];
+        for limit in all {
+            let words = limit_in_words(&json!({ "binding": limit })).unwrap();
+            assert!(words.contains(' ') || words.starts_with("limits.") || limit == Limit::Dependencies, "{words}");
+        }
+        let away = json!({ "binding": "connection", "away_until": "2031-05-04T10:20:43Z" });
+        assert!(limit_in_words(&away).unwrap().ends_with("given up at 2031-05-04T10:20:43Z at the latest"));
+        assert_eq!(limit_in_words(&json!({ "binding": null })), None);
+    }
 }

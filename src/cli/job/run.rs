@@ -22,7 +22,7 @@ reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permi
 
 /// Run Puppet on nodes, in the order of their dependencies, and watch it
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "bunraku job run [OPTIONS] <TARGET>")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     target: TargetArgs,

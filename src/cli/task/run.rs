@@ -27,7 +27,7 @@ Exit codes are those of `bunraku job run`.";
 
 /// Run a task on nodes, watch it, and show what it printed
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "bunraku task run [OPTIONS] <TASK> [PARAM=VALUE]... <TARGET>")]
 pub(crate) struct RunArgs {
     /// The task: module or module::task
     #[arg(value_name = "TASK", value_parser = task_name)]

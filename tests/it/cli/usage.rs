@@ -15,6 +15,11 @@ fn refused(arguments: &[&str]) -> String {
 #[test]
 fn nonsense_is_a_usage_error() {
     assert!(refused(&["job", "run"]).contains("--all"), "no target names the possible ones");
+    let told = Ended::of(bunraku().args(["job", "run"]).env("BUNRAKU_TOKEN", "t").env("BUNRAKU_URL", "https://h"));
+    assert!(
+        !told.stderr.contains("--token") && !told.stderr.contains("--url"),
+        "what is given is not asked for: {told:?}"
+    );
     assert!(refused(&["job", "run", "--all", "-n", "a"]).contains("cannot be used with"));
     assert!(refused(&["job", "show", "forty-two"]).contains("'forty-two' is no job number"));
     assert!(refused(&["task", "run", "Not::A::Task", "-n", "a"]).contains("Not::A::Task"));
@@ -40,6 +45,23 @@ fn unusable_configurations_are_usage_errors() {
         fs::write(file.path(), "no_such_key: 1\n").unwrap();
         let error = refused(&[command, "--config", file.path().to_str().unwrap()]);
         assert!(error.contains("no_such_key") && error.contains(file.path().to_str().unwrap()), "{error}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_a_usage_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site");
+    assert_eq!(run(&["init", site.to_str().unwrap()]).code, 0);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for listen in ["BUNRAKU_SERVER__LISTEN", "BUNRAKU_BROKER__LISTEN"] {
+        let mut serve = bunraku();
+        serve.args(["serve", "--config"]).arg(site.join("bunraku.yaml"));
+        serve.env("BUNRAKU_SERVER__LISTEN", "127.0.0.1:0").env("BUNRAKU_BROKER__LISTEN", "127.0.0.1:0");
+        let ended = Ended::of(serve.env(listen, &address));
+        assert_eq!(ended.code, 2, "{listen}: {ended:?}");
+        assert!(ended.stderr.contains(&address), "{ended:?}");
     }
 }
 
