@@ -8,17 +8,12 @@
 #[expect(dead_code, reason = "the suites use more of it")]
 mod support;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bunraku::api::accounts::{Accounts as _, NewToken, Role, TokenHash};
-use bunraku::config::template;
-use bunraku::store::{Options, Store};
 use bunraku::tls;
-use chrono::Utc;
 use serde_json::{Value, json};
 use support::fleet::{Behavior, Fleet};
+use support::process::Served;
 use support::service::{Site, names};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -26,104 +21,24 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const NODES: usize = 200;
 const POSTS: usize = 200;
-const TOKEN: &str = "a-token-that-only-this-bench-knows-0123456789";
 
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // An error says that it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Resident memory of a process in bytes.
+fn memory(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
 }
 
-impl Process {
-    /// Resident memory in bytes.
-    fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
-    }
-
-    /// CPU time in seconds, user and system.
-    fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / 100.0
-    }
+/// CPU time of a process in seconds, user and system.
+fn cpu_seconds(id: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
 }
 
-struct Client {
-    http: reqwest::Client,
-    base: String,
-}
-
-impl Client {
-    async fn get(&self, path: &str) -> reqwest::Result<Value> {
-        let request = self.http.get(format!("{}{path}", self.base)).header("X-Authentication", TOKEN);
-        request.send().await?.error_for_status()?.json().await
-    }
-
-    async fn deploy(&self, nodes: &[String]) -> String {
-        let body = json!({"environment": "production", "scope": {"nodes": nodes}});
-        let url = format!("{}/orchestrator/v1/command/deploy", self.base);
-        let answer = self.http.post(url).header("X-Authentication", TOKEN).json(&body).send().await.unwrap();
-        let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
-        answer["job"]["name"].as_str().unwrap().to_owned()
-    }
-
-    async fn over(&self, job: &str) -> Value {
-        loop {
-            let record = self.get(&format!("/orchestrator/v1/jobs/{job}")).await.unwrap();
-            if record["finished_timestamp"].is_string() {
-                return record;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-async fn start(site: &Site) -> (Process, Client, u16) {
-    let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (api, broker) = (port(), port());
-    let show = |path: &Path| template::quote(&path.display().to_string());
-    let ssl = &site.config.ssl;
-    let values = [
-        ("data_dir", show(&site.config.data_dir)),
-        ("environments_dir", show(&site.config.environments_dir)),
-        ("server.listen", format!("\"127.0.0.1:{api}\"")),
-        ("broker.listen", format!("\"127.0.0.1:{broker}\"")),
-        ("ssl.cert", show(&ssl.cert)),
-        ("ssl.key", show(&ssl.key)),
-        ("ssl.ca", show(&ssl.ca)),
-        ("ssl.crl", show(ssl.crl.as_deref().unwrap())),
-        ("limits.concurrent_compiles", "100000".to_owned()),
-        ("limits.concurrent_runs", "100000".to_owned()),
-        ("log.level", "warn".to_owned()),
-    ];
-    let file = site.dir().join("bunraku.yaml");
-    std::fs::write(&file, template::render(&values)).unwrap();
-    std::fs::create_dir_all(&site.config.data_dir).unwrap();
-    let store = Store::open(site.config.data_dir.join("bunraku.db"), Options::default()).unwrap();
-    let (login, none) = ("bench".to_owned(), String::new());
-    let token =
-        NewToken { login, display_name: none.clone(), role: Role::Operator, description: none, expires_at: None };
-    store.create_token(token, TokenHash::of(TOKEN), Utc::now()).await.unwrap();
-    store.close().await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bunraku"));
-    command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
-    let process = Process(command.spawn().unwrap());
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::anonymous_client_config(&site.config.ssl.ca).unwrap())
-        .build()
-        .unwrap();
-    let client = Client { http, base: format!("https://localhost:{api}") };
-    while client.get("/orchestrator/v1/jobs").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    (process, client, broker)
+fn deploy(nodes: &[String]) -> Value {
+    json!({"environment": "production", "scope": {"nodes": nodes}})
 }
 
 /// Round trips of one frame's worth of bytes over a bare TLS socket in this process: the least that a run can cost.
@@ -177,20 +92,25 @@ fn percentile(sorted: &[Duration], share: usize) -> Duration {
 #[tokio::main]
 async fn main() {
     let site = Site::new();
-    let (process, client, broker) = start(&site).await;
-    let address = ([127, 0, 0, 1], broker).into();
+    let no_limit =
+        [("limits.concurrent_compiles", "100000"), ("limits.concurrent_runs", "100000"), ("log.level", "warn")];
+    let mut served = Served::prepare(&site, &no_limit).await;
+    served.start();
+    served.ready().await;
+    let (process, client) = (served.id(), &served.client);
+    let address = ([127, 0, 0, 1], served.broker).into();
     let instant = Behavior { shortest: Duration::ZERO, spread: Duration::ZERO };
 
-    let before = process.memory();
+    let before = memory(process);
     let nodes = names(NODES);
     let fleet = Fleet::connect(&site.ca, address, &nodes, instant).await;
-    let per_session = (process.memory() - before) / NODES as u64;
+    let per_session = (memory(process) - before) / NODES as u64;
 
     let mut latencies = Vec::new();
     for round in 0..POSTS {
         let node = &nodes[round % NODES..=round % NODES];
         let begun = Instant::now();
-        let job = client.deploy(node).await;
+        let job = client.deploy(&deploy(node)).await;
         let first = fleet.ledger.last_start().duration_since(begun);
         client.over(&job).await;
         let first = if first.is_zero() { fleet.ledger.last_start().duration_since(begun) } else { first };
@@ -198,14 +118,14 @@ async fn main() {
     }
     latencies.sort();
 
-    let (begun, cpu) = (Instant::now(), process.cpu());
+    let (begun, cpu) = (Instant::now(), cpu_seconds(process));
     let rounds = 10;
     for _ in 0..rounds {
-        let job = client.deploy(&nodes).await;
+        let job = client.deploy(&deploy(&nodes)).await;
         assert_eq!(client.over(&job).await["state"], "finished");
     }
     let runs = (rounds * NODES) as f64;
-    let (wall, cpu) = (begun.elapsed().as_secs_f64(), process.cpu() - cpu);
+    let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds(process) - cpu);
 
     let echo = bare_round_trip(&site).await;
     let commit = bare_commit(&site);

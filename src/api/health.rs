@@ -31,5 +31,6 @@ pub(super) async fn metrics(req: HttpRequest, state: web::Data<State>) -> Answer
         auth::authorize(&req, Role::Viewer).await?;
     }
     let handle = state.metrics.as_ref().ok_or_else(|| ApiError::not_found("this server keeps no metrics"))?;
+    (state.before_metrics)();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render()))
 }

@@ -75,6 +75,8 @@ pub struct State {
     pub broker_uri: String,
     /// The broker's health.
     pub broker_probe: Probe,
+    /// Publishes what is only looked at when someone asks for metrics.
+    pub before_metrics: Arc<dyn Fn() + Send + Sync>,
     closing: Arc<watch::Sender<bool>>,
 }
 
@@ -90,6 +92,7 @@ impl State {
             metrics: None,
             broker_uri,
             broker_probe: Arc::new(|| None),
+            before_metrics: Arc::new(|| {}),
             closing: Arc::new(watch::Sender::new(false)),
         }
     }

@@ -96,8 +96,10 @@ impl Service {
         let broker_runtime = BrokerRuntime::new()?;
         let options = broker_options(config, broker_listen, own_uri)?;
         let controller: Arc<dyn broker::Controller> = Arc::clone(&transport) as _;
-        let started =
-            broker_runtime.handle().spawn(Broker::start(options, tls_paths.clone(), sessions, controller)).await;
+        let started = broker_runtime
+            .handle()
+            .spawn(Broker::start(options, tls_paths.clone(), Arc::clone(&sessions), controller))
+            .await;
         let broker = started.map_err(|error| StartError::Threads(std::io::Error::other(error)))??;
 
         let ports = Ports {
@@ -113,6 +115,8 @@ impl Service {
 
         let mut state = api_state(config, &orchestrator, &store, api_address, metrics);
         state.broker_probe = Arc::new(broker.probe());
+        let (engine, queues) = (orchestrator.clone(), Arc::clone(&sessions));
+        state.before_metrics = Arc::new(move || observe::publish_gauges(&engine.glance(), queues.queued()));
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
         let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
         observe::publish_expiries(&tls_paths);

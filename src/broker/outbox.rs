@@ -98,6 +98,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Frames that wait to be written.
+    pub(crate) fn depth(&self) -> usize {
+        self.state.lock().frames.len()
+    }
+
     /// Has a peer's ping answered.
     pub(crate) fn pong(&self, payload: Vec<u8>) {
         self.state.lock().pong = Some(payload);

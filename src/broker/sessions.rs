@@ -164,6 +164,13 @@ impl Sessions {
         }
     }
 
+    /// Frames that wait to be written: of all sessions together, and the most of one.
+    #[must_use]
+    pub fn queued(&self) -> (usize, usize) {
+        let depths = self.all().into_iter().map(|session| session.outbox.depth());
+        depths.fold((0, 0), |(all, most), depth| (all + depth, most.max(depth)))
+    }
+
     /// How many sessions there are, controllers included.
     #[must_use]
     pub fn count(&self) -> usize {

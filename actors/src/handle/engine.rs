@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::job_actor::JobSeed;
+use crate::limits::Pool;
 use crate::supervisor::{Board, Supervisor, SupervisorSeed};
 
 use super::{ADMISSION, Limits, Orchestrator, PLANNING, Ports};
@@ -21,10 +22,12 @@ impl Engine {
     pub fn start(ports: Ports, limits: Limits, spawn_job: impl Fn(JobSeed) + Send + 'static) -> Orchestrator {
         let limits = Arc::new(limits);
         let board = Arc::new(Board::default());
+        let pool = Pool::new(&limits);
         let supervisor = Supervisor::spawn(SupervisorSeed {
             ports: ports.clone(),
             limits: Arc::clone(&limits),
             board: Arc::clone(&board),
+            pool: pool.clone(),
             spawn_job: Box::new(spawn_job),
         });
         Orchestrator {
@@ -32,6 +35,7 @@ impl Engine {
             limits,
             supervisor,
             board,
+            pool,
             admission: Arc::new(Semaphore::new(ADMISSION)),
             planning: Arc::new(Semaphore::new(PLANNING)),
         }

@@ -11,13 +11,14 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::limits::Pool;
 use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
 use crate::supervisor::{Board, CreateJob, Drain, SetDrain, Shutdown, StopJob, Supervisor};
 
 pub use crate::job_actor::JobSeed;
 pub use engine::Engine;
-pub use types::{Binding, Limits, LiveJob, OrchestratorError, Ports};
+pub use types::{Binding, Glance, Limits, LiveJob, OrchestratorError, Ports, SlotUsage};
 
 /// How many commands are handled at once; one more is refused as [`OrchestratorError::Busy`]. A permit is held until
 /// the command is done, also when its caller has gone.
@@ -38,6 +39,7 @@ pub struct Orchestrator {
     limits: Arc<Limits>,
     supervisor: Addr<Supervisor>,
     board: Arc<Board>,
+    pool: Pool,
     admission: Arc<Semaphore>,
     planning: Arc<Semaphore>,
 }
@@ -127,6 +129,14 @@ impl Orchestrator {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.board.drain() != Drain::No
+    }
+
+    /// The engine at a glance, for metrics.
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        let (jobs, nodes) = self.board.glance();
+        let commands = ADMISSION.saturating_sub(self.admission.available_permits());
+        Glance { jobs, nodes, slots: self.pool.usage(), holds: self.pool.holds(), commands }
     }
 
     /// How many nodes run, as committed.

@@ -1,12 +1,13 @@
 //! What the handle takes and gives besides commands: errors, limits, live state, ports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{JobId, NodeCounts};
+use crate::model::{JobId, JobState, NodeCounts};
 use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
 
 /// Why a command was not carried out.
@@ -122,9 +123,34 @@ pub enum Binding {
     Dependencies,
 }
 
+/// How much of a shared limit is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotUsage {
+    /// The key of the limit, without its section.
+    pub limit: &'static str,
+    /// May pass `of` only by what recovery found committed.
+    pub used: u32,
+    pub of: u32,
+}
+
+/// The engine at a glance: what is committed of the jobs that are not over. Costs no work per node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Jobs by state; only states that occur.
+    pub jobs: BTreeMap<JobState, u32>,
+    /// Their nodes by state.
+    pub nodes: NodeCounts,
+    pub slots: Vec<SlotUsage>,
+    /// Runs that ended without their agent's word and still count.
+    pub holds: u32,
+    /// Commands that are being handled.
+    pub commands: usize,
+}
+
 /// A live job's committed state, from its actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveJob {
+    pub state: JobState,
     pub counts: NodeCounts,
     /// `None` when nothing waits.
     pub binding: Option<Binding>,

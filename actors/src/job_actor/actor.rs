@@ -185,7 +185,7 @@ impl JobActor {
             draining: seed.draining,
             beat: seed.beat,
             job: None,
-            ledger: Ledger::new(&seed.job.nodes),
+            ledger: Ledger::new(record.state, &seed.job.nodes),
             window: Window::default(),
             granted: 0,
             runs: BTreeMap::new(),
@@ -328,7 +328,7 @@ impl JobActor {
     pub(super) fn publish(&self) {
         let counts = self.ledger.counts();
         let away_until = self.window.last_expiry();
-        *self.live.lock() = LiveJob { counts, binding: self.binding(), away_until };
+        *self.live.lock() = LiveJob { state: self.ledger.state(), counts, binding: self.binding(), away_until };
     }
 
     fn binding(&self) -> Option<Binding> {

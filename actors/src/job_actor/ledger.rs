@@ -34,6 +34,7 @@ struct Batch {
 pub(super) struct Ledger {
     queued: VecDeque<Batch>,
     in_flight: Vec<Batch>,
+    state: JobState,
     nodes: Vec<NodeState>,
     counts: NodeCounts,
 }
@@ -46,11 +47,11 @@ pub(super) struct Committed {
 }
 
 impl Ledger {
-    pub(super) fn new(stored: &[StoredNode]) -> Self {
+    pub(super) fn new(state: JobState, stored: &[StoredNode]) -> Self {
         let nodes: Vec<NodeState> = stored.iter().map(|node| node.state).collect();
         let mut counts = NodeCounts::default();
         nodes.iter().for_each(|state| counts.add(*state, 1));
-        Self { queued: VecDeque::new(), in_flight: Vec::new(), nodes, counts }
+        Self { queued: VecDeque::new(), in_flight: Vec::new(), state, nodes, counts }
     }
 
     /// Queues writes that belong together.
@@ -68,6 +69,11 @@ impl Ledger {
     /// The committed counts.
     pub(super) fn counts(&self) -> NodeCounts {
         self.counts
+    }
+
+    /// The committed state.
+    pub(super) fn state(&self) -> JobState {
+        self.state
     }
 
     /// True when everything decided is committed.
@@ -114,13 +120,11 @@ impl Ledger {
             Write::NodeStarted { node, .. } => self.shift(*node, NodeState::Running),
             Write::NodeEnded { node, end, .. } | Write::NodeUnstarted { node, end, .. } => self.shift(*node, end.state),
             Write::NodesSkipped { nodes, .. } => nodes.iter().for_each(|node| self.shift(*node, NodeState::Skipped)),
-            Write::JobState { .. }
-            | Write::NodeResent { .. }
-            | Write::NodeAccepted { .. }
-            | Write::StopAccepted { .. }
-            | Write::JobEnded { .. }
-            | Write::JobAborted { .. }
-            | Write::HoldEnded { .. } => {}
+            Write::JobState { state, .. } | Write::JobEnded { state, .. } | Write::JobAborted { state, .. } => {
+                self.state = *state;
+            }
+            Write::StopAccepted { .. } => self.state = JobState::Stopping,
+            Write::NodeResent { .. } | Write::NodeAccepted { .. } | Write::HoldEnded { .. } => {}
         }
     }
 

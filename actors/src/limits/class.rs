@@ -54,6 +54,8 @@ pub(super) struct Class {
     runs: Gauge,
     /// Deploy runs also need one of these until their catalog is there.
     compiles: Option<Gauge>,
+    /// How many of the run slots are kept by holds.
+    kept: u32,
     shares: BTreeMap<JobId, Share>,
     /// Jobs that want slots: by load, then by when they were served.
     asking: BTreeSet<(u32, u64, JobId)>,
@@ -65,10 +67,20 @@ impl Class {
         Self {
             runs: Gauge { limit: runs, used: 0 },
             compiles: compiles.map(|limit| Gauge { limit, used: 0 }),
+            kept: 0,
             shares: BTreeMap::new(),
             asking: BTreeSet::new(),
             turn: 0,
         }
+    }
+
+    pub(super) fn kept(&self) -> u32 {
+        self.kept
+    }
+
+    /// Used and limit, of runs and of compiles.
+    pub(super) fn usage(&self) -> [Option<(u32, u32)>; 2] {
+        [Some(self.runs), self.compiles].map(|gauge| gauge.map(|gauge| (gauge.used, gauge.limit)))
     }
 
     pub(super) fn runs_free(&self) -> u32 {
@@ -136,17 +148,20 @@ impl Class {
 
     /// As [`Class::end`], but the run slot stays taken by a hold.
     pub(super) fn keep(&mut self, job: JobId, compiling: bool) {
+        self.kept += 1;
         self.detach(job, compiling);
         self.distribute();
     }
 
     /// A hold is over.
     pub(super) fn release(&mut self) {
+        self.kept = self.kept.checked_sub(1).expect("only a hold that was kept ends");
         self.runs.give(1);
         self.distribute();
     }
 
     pub(super) fn adopt_hold(&mut self) {
+        self.kept += 1;
         self.runs.used += 1;
     }
 

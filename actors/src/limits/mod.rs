@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::handle::{Binding, Limits};
+use crate::handle::{Binding, Limits, SlotUsage};
 use crate::inbox::Outlet;
 use crate::model::{CertName, JobId, JobKind, NodeIndex};
 
@@ -153,6 +153,22 @@ impl Pool {
             book.turns.adopt(kind, &run.node, Some(job));
         }
         book.class(kind).adopt_runs(job, held, compiling);
+    }
+
+    /// How much of each shared limit is used.
+    pub(crate) fn usage(&self) -> Vec<SlotUsage> {
+        let book = self.0.lock();
+        let [runs, compiles] = book.deploys.usage();
+        let [tasks, _] = book.tasks.usage();
+        let all = [("concurrent_compiles", compiles), ("concurrent_runs", runs), ("concurrent_tasks", tasks)];
+        let named = |(limit, usage): (_, Option<(u32, u32)>)| usage.map(|(used, of)| SlotUsage { limit, used, of });
+        all.into_iter().filter_map(named).collect()
+    }
+
+    /// How many runs are held.
+    pub(crate) fn holds(&self) -> u32 {
+        let book = self.0.lock();
+        book.deploys.kept() + book.tasks.kept()
     }
 
     /// Which shared limit is exhausted, if any.

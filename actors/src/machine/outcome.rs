@@ -5,25 +5,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Action, Cause, CertName, DeployOptions, MAX_NESTING, Nesting, NodeEnd, NodeState, PuppetOutcome, RunOutcome,
-    TaskOutcome, shallow,
+    Action, Cause, CertName, DeployOptions, MAX_NESTING, Nesting, NodeEnd, NodeState, PuppetOutcome, REPORT_COUNTERS,
+    RunOutcome, TaskOutcome, shallow,
 };
 
 use super::words::{Words, execution_failure};
 use crate::ports::StatusAnswer;
-
-/// The counters which clients read from every report.
-const METRICS: [&str; 9] = [
-    "total",
-    "changed",
-    "corrective_change",
-    "failed",
-    "failed_to_restart",
-    "out_of_sync",
-    "restarted",
-    "scheduled",
-    "skipped",
-];
 
 /// Judges an agent's last word. `canceled` is the cause of an end that the agent confirms as ours;
 /// [`Cause::OutcomeUnknown`] when nobody asked for one.
@@ -148,7 +135,7 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
 
 /// What result and details of a Puppet run have in common.
 fn report_summary(outcome: &PuppetOutcome) -> Map<String, Value> {
-    let mut metrics: Map<String, Value> = METRICS.iter().map(|name| ((*name).to_owned(), json!(0))).collect();
+    let mut metrics: Map<String, Value> = REPORT_COUNTERS.iter().map(|name| ((*name).to_owned(), json!(0))).collect();
     metrics.extend(outcome.metrics.iter().map(|(name, value)| (name.clone(), shallow(value.clone()))));
     let mut summary = Map::new();
     summary.insert("hash".into(), outcome.hash.clone().into());

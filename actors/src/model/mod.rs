@@ -21,5 +21,5 @@ pub use ids::{
 pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
 pub use nesting::{MAX_NESTING, Nesting, shallow};
 pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
-pub use outcome::{PuppetOutcome, RunOutcome, TaskOutcome};
+pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -3,6 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The counters of a Puppet report which clients read without asking whether they are there (API §5.4).
+pub const REPORT_COUNTERS: [&str; 9] = [
+    "total",
+    "changed",
+    "corrective_change",
+    "failed",
+    "failed_to_restart",
+    "out_of_sync",
+    "restarted",
+    "scheduled",
+    "skipped",
+];
+
 /// A run's end in the agent's own words, typed by the transport.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RunOutcome {

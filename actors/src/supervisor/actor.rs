@@ -33,6 +33,7 @@ pub(crate) struct SupervisorSeed {
     pub(crate) ports: Ports,
     pub(crate) limits: Arc<Limits>,
     pub(crate) board: Arc<Board>,
+    pub(crate) pool: Pool,
     pub(crate) spawn_job: SpawnJob,
 }
 
@@ -88,7 +89,7 @@ impl Supervisor {
         let settle_time = chrono::TimeDelta::from_std(seed.limits.settle_time).unwrap_or(chrono::TimeDelta::zero());
         Self {
             settled_at: seed.ports.clock.now() + settle_time,
-            pool: Pool::new(&seed.limits),
+            pool: seed.pool,
             holds: Holds::new(Arc::clone(&seed.ports.transport), signals.outlet()),
             beats: 0,
             sweep: Sweep::default(),
@@ -110,7 +111,12 @@ impl Supervisor {
     /// Gives a job its actor. A rebuilt one keeps its number of crashes.
     pub(super) fn start_job(&mut self, job: UnfinishedJob, control: Inbox<Control>, crashes: u32) {
         let id = job.record.id;
-        let live = Arc::new(Mutex::new(LiveJob { counts: counts_of(&job.nodes), binding: None, away_until: None }));
+        let live = Arc::new(Mutex::new(LiveJob {
+            state: job.record.state,
+            counts: counts_of(&job.nodes),
+            binding: None,
+            away_until: None,
+        }));
         self.board.add(id, Arc::clone(&live));
         let (appending, beat) = (Arc::default(), Arc::new(AtomicU64::new(self.beats)));
         let entry = Entry {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::handle::LiveJob;
-use crate::model::{JobId, NodeState};
+use crate::model::{JobId, JobState, NodeCounts, NodeState};
 
 /// Where the service is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +115,21 @@ impl Board {
         }
     }
 
+    /// Live jobs by state, and their nodes.
+    pub(crate) fn glance(&self) -> (BTreeMap<JobState, u32>, NodeCounts) {
+        let live: Vec<_> = self.live.lock().values().map(Arc::clone).collect();
+        let (mut jobs, mut nodes) = (BTreeMap::new(), NodeCounts::default());
+        for job in live {
+            let job = job.lock();
+            *jobs.entry(job.state).or_default() += 1;
+            job.counts.iter().for_each(|(state, count)| nodes.add(state, count));
+        }
+        (jobs, nodes)
+    }
+
     /// How many nodes of live jobs run, as committed.
     pub(crate) fn running(&self) -> u64 {
-        let live: Vec<_> = self.live.lock().values().map(Arc::clone).collect();
-        live.iter().map(|job| u64::from(job.lock().counts.get(NodeState::Running))).sum()
+        u64::from(self.glance().1.get(NodeState::Running))
     }
 
     /// Waits until unfinished jobs are taken up, or the service ends.

@@ -1,6 +1,6 @@
 //! A node of a job (API §5.4).
 
-use bunraku_actors::model::{JobId, JobKind, LateAnswer, NodeState};
+use bunraku_actors::model::{JobId, JobKind, LateAnswer, NodeState, REPORT_COUNTERS};
 use bunraku_actors::ports::NodeRecord;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::{duration, seconds};
 use crate::api::links::Links;
-
-/// The counters that clients read without asking whether they are there.
-const METRICS: [&str; 9] = [
-    "total",
-    "changed",
-    "corrective_change",
-    "failed",
-    "failed_to_restart",
-    "out_of_sync",
-    "restarted",
-    "scheduled",
-    "skipped",
-];
 
 /// One node of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,7 +114,7 @@ fn fill_metrics(details: &mut Map<String, Value>) {
         *metrics = json!({});
     }
     if let Some(metrics) = metrics.as_object_mut() {
-        for counter in METRICS {
+        for counter in REPORT_COUNTERS {
             metrics.entry(counter).or_insert(json!(0));
         }
     }

@@ -4,4 +4,5 @@
 
 pub(crate) mod ca;
 pub(crate) mod fleet;
+pub(crate) mod process;
 pub(crate) mod service;
