@@ -210,10 +210,10 @@ fn job_threads(threads: usize) -> (Vec<Arbiter>, impl Fn(JobSeed) + Send + 'stat
     let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
     let next = AtomicUsize::new(0);
     let spawn_job = move |job: JobSeed| {
-        let turn = next.fetch_add(1, Ordering::Relaxed);
+        let (turn, id) = (next.fetch_add(1, Ordering::Relaxed), job.id());
         let started = handles[turn % handles.len()].spawn_fn(move || job.start());
         // A job thread ends only with the service; a job that comes too late is taken up at the next start.
-        tracing::debug!(started, "job handed to a thread");
+        tracing::debug!(job = %id, started, "job handed to a thread");
     };
     (arbiters, spawn_job)
 }

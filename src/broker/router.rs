@@ -140,7 +140,7 @@ impl Router {
     /// What the broker itself understands; version 2 needs no association, so a request for one is left unanswered.
     fn serve(&self, session: &Session, message: &Message) {
         if message.message_type != MessageType::InventoryRequest {
-            tracing::debug!(uri = %session.peer.uri, "an associate request on a session of version 2 is ignored");
+            tracing::debug!(node = %session.peer.node, uri = %session.peer.uri, "an associate request on a session of version 2 is ignored");
             return;
         }
         let Ok(request) = message.data_as::<InventoryRequest>() else {
@@ -197,13 +197,13 @@ impl Router {
 
     fn queue(&self, session: &Session, message: &Message) {
         if session.outbox.push(Frame::plain(message.encode())).is_err() {
-            tracing::debug!(uri = %session.peer.uri, "an answer of the broker was dropped: the peer does not read");
+            tracing::debug!(node = %session.peer.node, uri = %session.peer.uri, "an answer of the broker was dropped: the peer does not read");
         }
     }
 
     fn note(&self, session: &Session, what: &str) {
         if session.peer.first_oddity() {
-            tracing::warn!(uri = %session.peer.uri, what, "a client misbehaves; further cases of this session are not logged");
+            tracing::warn!(node = %session.peer.node, uri = %session.peer.uri, what, "a client misbehaves; further cases of this session are not logged");
         }
     }
 }

@@ -89,7 +89,7 @@ where
     if session.is_agent() {
         router.controller.connected(&session.peer);
     }
-    tracing::debug!(uri = %session.peer.uri, generation = session.peer.generation, "session opened");
+    tracing::debug!(node = %session.peer.node, uri = %session.peer.uri, generation = session.peer.generation, "session opened");
     let end = match writer.write(upgraded.as_bytes()).await {
         Err(end) => end,
         Ok(()) => tokio::select! {
@@ -102,7 +102,7 @@ where
         },
     };
     drop(membership);
-    tracing::debug!(uri = %session.peer.uri, generation = session.peer.generation, reason = %end, "session ended");
+    tracing::debug!(node = %session.peer.node, uri = %session.peer.uri, generation = session.peer.generation, reason = %end, "session ended");
     if let Some(close) = end.close().filter(|_| !writer.in_frame) {
         // A peer that is gone, or does not answer, only costs the linger time.
         let last_words = if let End::Refused(text, _) = &end { Some(text.as_str()) } else { None };

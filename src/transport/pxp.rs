@@ -232,7 +232,7 @@ impl Transport for PxpTransport {
         let (request, frame) = self.encoder.run(&run);
         self.routes.lock().sending(run.transaction, request);
         if let Err(error) = self.sessions.send(&run.node, frame) {
-            tracing::debug!(node = %run.node, transaction = %run.transaction, %error, "a run was not sent");
+            tracing::debug!(job = %run.job, node = %run.node, transaction = %run.transaction, %error, "a run was not sent");
             self.signal(run.transaction, RunSignal::Unsent);
         }
     }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::inbox::{Inbox, Outlet};
 use crate::machine::{Contact, Facts, JobInput, NodeInput, judge};
-use crate::model::{Attempt, Cause, NodeEnd, NodeIndex, NodeState, RunOutcome, StopMode, TransactionId};
+use crate::model::{Attempt, Cause, CertName, NodeEnd, NodeIndex, NodeState, RunOutcome, StopMode, TransactionId};
 use crate::node_runner::{Begin, NodeRunner, Report, RunnerSeed};
 use crate::ports::{Connection, Held, RunRequest, RunSignal, StoreError, UnfinishedJob, Write};
 
@@ -119,7 +119,10 @@ impl JobActor {
         match (self.runs.get(&node), signal) {
             (Some(run), signal) => run.outlet.send(NodeInput::Signal(signal)),
             (None, RunSignal::Connected(_)) => self.window.connected(node),
-            (None, signal) => tracing::debug!(job = %self.id, ?node, ?signal, "signal for a node without a run"),
+            (None, signal) => {
+                let node = self.spec.nodes.get(node.at()).map_or("", CertName::as_str);
+                tracing::debug!(job = %self.id, node, ?signal, "signal for a node without a run");
+            }
         }
     }
 
@@ -277,7 +280,10 @@ impl JobActor {
 
     fn take_effect(&mut self, write: Write) {
         match write {
-            Write::NodeStarted { node, .. } => self.spawn_runner(node, None),
+            Write::NodeStarted { node, transaction, .. } => {
+                tracing::debug!(job = %self.id, node = %self.spec.node(node), %transaction, "node started");
+                self.spawn_runner(node, None);
+            }
             Write::NodeAccepted { node, .. } => {
                 if let Some(run) = self.runs.get_mut(&node) {
                     run.accepted = true;
@@ -291,20 +297,36 @@ impl JobActor {
                 let stopping = self.job().stop().is_some();
                 self.tell_run(node, if stopping { NodeInput::ResendRefused } else { NodeInput::ResendCommitted });
             }
-            Write::NodeEnded { node, hold, .. } => self.run_over(node, hold),
+            Write::NodeEnded { node, end, hold, .. } => {
+                self.log_end(node, &end);
+                self.run_over(node, hold);
+            }
+            Write::NodeUnstarted { node, end, .. } => self.log_end(node, &end),
             Write::StopAccepted { mode, .. } => {
+                tracing::info!(job = %self.id, ?mode, "stop accepted");
                 self.window.clear();
                 self.tell_of_stop(mode);
                 self.unwatch_waiting();
             }
             Write::NodesSkipped { cause: Cause::JobTimedOut, .. } => self.unwatch_waiting(),
-            Write::JobEnded { .. } | Write::JobAborted { .. } => self.over(),
+            Write::JobEnded { state, .. } | Write::JobAborted { state, .. } => {
+                tracing::info!(job = %self.id, state = state.name(), "job over");
+                self.over();
+            }
             // Nodes that wait for others are not watched yet.
             Write::NodesSkipped { .. }
             | Write::JobState { .. }
             | Write::NodesReady { .. }
-            | Write::NodeUnstarted { .. }
             | Write::HoldEnded { .. } => {}
+        }
+    }
+
+    /// Failures are told with the job; what went well is told by its events.
+    fn log_end(&self, node: NodeIndex, end: &NodeEnd) {
+        let node = self.spec.node(node);
+        match end.cause {
+            Some(cause) => tracing::info!(job = %self.id, %node, cause = cause.name(), "node did not finish"),
+            None => tracing::debug!(job = %self.id, %node, "node finished"),
         }
     }
 

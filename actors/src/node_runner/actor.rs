@@ -105,7 +105,10 @@ impl NodeRunner {
         self.node = node;
         match stepped {
             Ok(effects) => self.perform(effects, ctx),
-            Err(refusal) => tracing::debug!(node = %self.request.node, %refusal, "input refused"),
+            Err(refusal) => {
+                let RunRequest { job, node, .. } = &self.request;
+                tracing::debug!(%job, %node, %refusal, "input refused");
+            }
         }
     }
 

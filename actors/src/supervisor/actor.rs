@@ -17,7 +17,7 @@ use crate::handle::{Limits, LiveJob, OrchestratorError, Ports};
 use crate::inbox::{Inbox, Outlet};
 use crate::job_actor::{Control, Guard, JobSeed, Note, StopTicket};
 use crate::limits::Pool;
-use crate::model::{CauseCounts, JobId, NodeCounts, NodeState, StopMode, TransactionId};
+use crate::model::{CauseCounts, JobId, JobSpec, NodeCounts, NodeState, StopMode, TransactionId};
 use crate::ports::{JobRecord, NewJob, RunSignal, StoredNode, UnfinishedJob};
 
 use super::board::{Board, Drain, Readiness};
@@ -263,6 +263,9 @@ impl Handler<CreateJob> for Supervisor {
             // Later than this answer, which would be cut off.
             ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
             let id = id?;
+            let JobSpec { nodes, owner, .. } = &*job.spec;
+            let kind = job.spec.kind().name();
+            tracing::info!(job = %id, kind, nodes = nodes.len(), owner = owner.login, "job created");
             // The service may end meanwhile: then the job is stored and begins at the next start.
             if supervisor.leaving.is_empty() {
                 supervisor.start_job(fresh(id, &job), Inbox::default(), 0);

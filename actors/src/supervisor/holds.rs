@@ -80,8 +80,8 @@ impl Supervisor {
         let left = (held.until - self.ports.clock.now()).to_std().unwrap_or(Duration::ZERO);
         let runs_out = ctx.run_later(left, move |supervisor, ctx| {
             if let Some(hold) = supervisor.holds.open.get(&number) {
-                let Held { node, transaction, .. } = &hold.held;
-                tracing::warn!(%node, %transaction, "a hold ran out: the run may still be going on");
+                let Held { job, node, transaction, .. } = &hold.held;
+                tracing::warn!(%job, %node, %transaction, "a hold ran out: the run may still be going on");
             }
             supervisor.end_hold(number, None, ctx);
         });

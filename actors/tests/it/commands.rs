@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{World, deploy, seconds, settled};
 
-fn task(name: &str, metadata: Value) -> TaskDetail {
+pub(crate) fn task(name: &str, metadata: Value) -> TaskDetail {
     let file = TaskFile { filename: "init.sh".into(), sha256: "0".repeat(64), size_bytes: 1, path: "/x".into() };
     TaskDetail { name: TaskName::parse(name).expect("a valid name"), metadata, files: vec![file] }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod drains;
 mod holds;
 mod limits;
+mod logs;
 mod panics;
 mod recovery;
 mod signs_of_life;
