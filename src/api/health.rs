@@ -8,9 +8,14 @@ use super::accounts::Role;
 use super::state::State;
 use super::{Answer, ApiError, auth, json};
 
-/// The process answers.
-pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+/// The process answers, and all of its actors show that they are alive: 200, else 503 with what hangs. Trouble that may
+/// go away by itself, such as a full disk, is no reason to start the process again.
+pub(super) async fn live(state: web::Data<State>) -> HttpResponse {
+    let (status, body) = match state.orchestrator.hang() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+    };
+    HttpResponse::build(status).content_type("text/plain; charset=utf-8").body(body)
 }
 
 /// Commands are taken: 200, else 503 with what is wrong. A directory source in trouble does not make us unready, for

@@ -8,6 +8,7 @@ pub mod accounts;
 mod auth;
 mod command;
 mod document;
+mod drain;
 mod environments;
 mod error;
 mod events;

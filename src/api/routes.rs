@@ -9,7 +9,8 @@ use actix_web::{HttpRequest, Route};
 use super::accounts::Role;
 use super::error::ApiError;
 use super::{
-    command, environments, events, files, health, inventory, jobs, live, nodes, report, root, status, tasks, tokens,
+    command, drain, environments, events, files, health, inventory, jobs, live, nodes, report, root, status, tasks,
+    tokens,
 };
 
 /// Who may call a route.
@@ -77,6 +78,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST post "/bunraku/v1/tokens" ADMIN, tokens::create),
     endpoint!(DELETE delete "/bunraku/v1/tokens/{id}" ADMIN, tokens::revoke),
     endpoint!(GET get "/bunraku/v1/whoami" VIEWER, tokens::whoami),
+    endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),
+    endpoint!(POST post "/bunraku/v1/drain" ADMIN, drain::set),
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
     endpoint!(GET get "/livez" Access::Open, health::live),

@@ -43,7 +43,9 @@ pub(super) async fn service(
 
 /// All services in one word.
 pub(super) async fn simple(state: web::Data<State>) -> HttpResponse {
-    let word = SERVICES.iter().map(|name| word(&state, name)).find(|word| *word != "running").unwrap_or("running");
+    let words = SERVICES.map(|name| word(&state, name));
+    // The worst one counts (API §10).
+    let word = ["error", "stopping", "starting"].into_iter().find(|word| words.contains(word)).unwrap_or("running");
     HttpResponse::build(status(word == "running")).content_type(PLAIN).body(word)
 }
 
@@ -63,12 +65,14 @@ pub(super) async fn own(state: web::Data<State>, _: Viewer) -> Answer {
 }
 
 fn word(state: &State, service: &str) -> &'static str {
-    let trouble = match service {
-        "orchestrator-service" => state.orchestrator.trouble(),
-        "broker-service" => (state.broker_probe)(),
-        _ => None,
-    };
-    if trouble.is_some() { "error" } else { "running" }
+    let engine = &state.orchestrator;
+    match service {
+        "orchestrator-service" if engine.is_starting() => "starting",
+        "orchestrator-service" if engine.fault().is_some() || engine.hang().is_some() => "error",
+        "orchestrator-service" if engine.is_drained() => "stopping",
+        "broker-service" if (state.broker_probe)().is_some() => "error",
+        _ => "running",
+    }
 }
 
 fn status(running: bool) -> StatusCode {

@@ -1,9 +1,11 @@
 //! The application: wires everything together. Nothing depends on it but the command line.
 
 pub mod init;
+mod notify;
 mod observe;
 mod serve;
 mod service;
+mod watchdog;
 
 use bunraku_actors::ports::Clock;
 use chrono::{DateTime, Utc};

@@ -1,17 +1,25 @@
 //! `bunraku serve`: starts the service, obeys signals, stops it in order.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use bunraku_actors::model::NodeState;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
 
+use super::notify::Notifier;
 use super::service::Service;
+use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::telemetry::{self, LogControl};
 
 /// Runs the service until SIGTERM or Ctrl-C. `end_with_stdin`: also until standard input ends, so that a parent's death
 /// ends it too.
+///
+/// A stop waits for nodes that run, up to `server.drain_timeout`; a second signal ends the wait, a third ends the process
+/// where it stands. Nothing committed is lost by either.
 ///
 /// # Errors
 /// When the configuration is unusable or a part cannot start.
@@ -23,21 +31,65 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
     actix::System::new().block_on(async move {
         // Before anything starts: a signal that comes early must not kill us half-way.
         let mut signals = Signals::new().context("cannot take signals")?;
+        let notifier = Arc::new(Notifier::from_environment());
         let mut service = Service::start(&config, Some(metrics)).await?;
-        tracing::info!(api = %service.api_address(), broker = %service.broker_address(), "ready");
+        let watchdog = start_watchdog(&service, &notifier).context("cannot start the watchdog")?;
+        tracing::info!(api = %service.api_address(), broker = %service.broker_address(), "listening");
+        let engine = service.orchestrator().clone();
+        let mut recovered = std::pin::pin!(engine.recovered());
+        let mut ready = false;
         loop {
-            match signals.next(end_with_stdin).await {
-                Wish::Reload => reload(&path, &logs, &mut service).await,
+            let wish = tokio::select! {
+                () = &mut recovered, if !ready => {
+                    ready = true;
+                    tracing::info!("ready");
+                    notifier.tell("READY=1");
+                    continue;
+                }
+                wish = signals.next(end_with_stdin) => wish,
+            };
+            match wish {
+                Wish::Reload => {
+                    notifier.tell("RELOADING=1");
+                    reload(&path, &logs, &mut service).await;
+                    notifier.tell("READY=1");
+                }
                 Wish::Stop(why) => {
-                    tracing::info!(why, "stopping");
+                    tracing::info!(why, nodes_running = service.orchestrator().running(), "stopping");
                     break;
                 }
             }
         }
-        service.stop().await;
-        tracing::info!("stopped");
+        notifier.tell("STOPPING=1");
+        tokio::select! {
+            () = service.drain() => {}
+            () = sleep(config.server.drain_timeout) => {
+                let nodes_running = service.orchestrator().running();
+                tracing::warn!(nodes_running, "the time to drain is over: what runs goes on at its agent");
+            }
+            why = signals.stop() => tracing::warn!(why, "stopping without waiting for nodes that run"),
+        }
+        // From here on actors end, which is no hang.
+        drop(watchdog);
+        tokio::select! {
+            () = service.stop() => tracing::info!("stopped"),
+            why = signals.stop() => tracing::warn!(why, "ended at once"),
+        }
         Ok(())
     })
+}
+
+fn start_watchdog(service: &Service, notifier: &Arc<Notifier>) -> std::io::Result<Watchdog> {
+    let (engine, sessions) = (service.orchestrator().clone(), Arc::clone(service.sessions()));
+    let hang = engine.clone();
+    let patience = engine.limits().hang_timeout;
+    let status = move || {
+        let glance = engine.glance();
+        let jobs: u32 = glance.jobs.values().sum();
+        let running = glance.nodes.get(NodeState::Running);
+        format!("{} agents connected, {jobs} jobs, {running} nodes run", sessions.count())
+    };
+    Watchdog::start(Arc::clone(notifier), patience, move || hang.hang(), status)
 }
 
 async fn reload(path: &Path, logs: &LogControl, service: &mut Service) {
@@ -70,6 +122,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// The next wish to stop, whatever is read from standard input.
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 
     async fn next(&mut self, end_with_stdin: bool) -> Wish {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use actix::Arbiter;
 use bunraku_actors::handle::{Engine, JobSeed, Orchestrator, Ports};
@@ -11,6 +12,7 @@ use bunraku_actors::model::CertName;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use super::{SystemClock, observe};
 use crate::api::{self, accounts::Accounts};
@@ -24,6 +26,8 @@ use crate::wire::pcp::Uri;
 
 /// The client type of our own sender URI.
 const OWN_TYPE: &str = "orchestrator";
+/// How often a drain looks whether any agent is left.
+const SESSIONS_LOOK: Duration = Duration::from_millis(100);
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,7 @@ pub struct Service {
     api_tls: Arc<ReloadableServer>,
     broker: Broker,
     broker_runtime: BrokerRuntime,
+    sessions: Arc<Sessions>,
     arbiters: Vec<Arbiter>,
     store: Store,
     tls_paths: TlsPaths,
@@ -121,7 +126,7 @@ impl Service {
         let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
         observe::publish_expiries(&tls_paths);
         let counting = tokio::spawn(observe::count_events(orchestrator.store().subscribe())).abort_handle();
-        Ok(Self { orchestrator, api, api_tls, broker, broker_runtime, arbiters, store, tls_paths, counting })
+        Ok(Self { orchestrator, api, api_tls, broker, broker_runtime, sessions, arbiters, store, tls_paths, counting })
     }
 
     /// Where the API listens.
@@ -158,6 +163,29 @@ impl Service {
             Err(error) => tracing::error!(%error, "the broker keeps its certificates"),
         }
         observe::publish_expiries(&self.tls_paths);
+    }
+
+    /// Takes no new jobs and starts no node, then waits until none runs whose agent could still tell how it ended.
+    ///
+    /// Returns at once when the engine has ended already.
+    pub async fn drain(&self) {
+        if self.orchestrator.leave().await.is_err() {
+            return;
+        }
+        let nobody_left = async {
+            while self.sessions.count() > 0 {
+                sleep(SESSIONS_LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = self.orchestrator.idle() => {}
+            () = nobody_left => {}
+        }
+    }
+
+    /// The connected agents.
+    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// Stops in order: no new commands, streams end, jobs are left to the next start, sessions close, the store closes.

@@ -9,6 +9,7 @@ mod ca;
 mod client;
 mod deep;
 mod demo;
+mod drain;
 mod error;
 mod exit;
 mod follow;
@@ -69,6 +70,7 @@ enum Command {
     Task(task::TaskArgs),
     Node(node::NodeArgs),
     Token(token::TokenArgs),
+    Drain(drain::DrainArgs),
     Ca(ca::CaArgs),
 }
 
@@ -132,6 +134,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Task(args) => block_on(task::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),
+        Command::Drain(args) => block_on(drain::run(args, ctx)),
     }
 }
 

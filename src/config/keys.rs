@@ -50,6 +50,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("server.workers", "null", "", "Threads that answer HTTP requests. Unset: one per core."),
     key("server.body_limit", "16 MiB", "", "The largest request body that is read."),
+    key(
+        "server.drain_timeout",
+        "1m",
+        "",
+        "How long a stop waits for nodes that run; what runs longer goes on at its agent, and its outcome is taken at the next start.",
+    ),
     key("broker.listen", "\"[::]:8142\"", "pcp-broker ssl-port", "Address and port for the nodes' agents."),
     key("broker.idle_timeout", "6m", "pcp-broker idle-timeout", "A session that is silent for so long is closed."),
     key(

@@ -104,6 +104,7 @@ impl Config {
             return invalid(key, "must be at least 1".to_owned());
         }
         let durations = limits.durations().into_iter().chain(self.broker.durations()).chain(self.engine.durations());
+        let durations = durations.chain(self.server.durations());
         for (key, duration, least) in durations {
             if duration > LONGEST {
                 return invalid(key, format!("must not be more than {}", humantime::format_duration(LONGEST)));

@@ -18,6 +18,8 @@ pub struct Server {
     pub workers: Option<usize>,
     #[serde(with = "scalar::size")]
     pub body_limit: u64,
+    #[serde(with = "scalar::duration")]
+    pub drain_timeout: Duration,
 }
 
 impl Default for Server {
@@ -28,7 +30,15 @@ impl Default for Server {
             public_url: None,
             workers: None,
             body_limit: 16 << 20,
+            drain_timeout: Duration::from_secs(60),
         }
+    }
+}
+
+impl Server {
+    /// Every duration with its key and the shortest value that makes sense.
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 1] {
+        [("server.drain_timeout", self.drain_timeout, Duration::ZERO)]
     }
 }
 

@@ -97,6 +97,12 @@ impl Orchestrator {
         self.board.trouble().or_else(|| self.ports.store.trouble())
     }
 
+    /// Whether the unfinished jobs of the last start are still being taken up.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.board.is_recovering()
+    }
+
     /// `None` while all actors show that they are alive; else which does not. Only a new process helps then.
     #[must_use]
     pub fn hang(&self) -> Option<String> {

@@ -132,6 +132,10 @@ impl Board {
         u64::from(self.glance().1.get(NodeState::Running))
     }
 
+    pub(crate) fn is_recovering(&self) -> bool {
+        *self.readiness.borrow() == Readiness::Recovering
+    }
+
     /// Waits until unfinished jobs are taken up, or the service ends.
     pub(crate) async fn recovered(&self) {
         let mut readiness = self.readiness.subscribe();

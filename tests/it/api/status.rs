@@ -1,5 +1,7 @@
 //! The status API, health for supervisors, metrics, and what they say when the store has trouble.
 
+use serde_json::json;
+
 use super::world::World;
 
 #[actix_web::test]
@@ -45,4 +47,26 @@ async fn a_store_that_is_gone_answers_503() {
     let answer = world.viewer().get("/orchestrator/v1/jobs").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"), "{}", answer.text);
     assert_eq!(answer.json()["kind"], "puppetlabs.orchestrator/unavailable");
+}
+
+#[actix_web::test]
+async fn a_drained_service_is_well_but_takes_no_new_jobs() {
+    let world = World::empty().await;
+    let (admin, drain) = (world.admin(), "/bunraku/v1/drain");
+    admin.get(drain).await.record("GET /bunraku/v1/drain", "not-drained");
+    for (body, case) in [(json!({}), "missing"), (json!({ "drain": "yes" }), "wrong-type")] {
+        admin.post(drain, body).await.record("POST /bunraku/v1/drain", case);
+    }
+    world.operator().post(drain, json!({ "drain": true })).await.record("POST /bunraku/v1/drain", "operator");
+    admin.post(drain, json!({ "drain": true })).await.record("POST /bunraku/v1/drain", "drained");
+    let deploy = json!({ "environment": "production", "scope": { "nodes": ["a.example.com"] } });
+    let refused = world.operator().post("/orchestrator/v1/command/deploy", deploy).await;
+    assert_eq!(refused.header("retry-after"), "5");
+    refused.record("POST /orchestrator/v1/command/deploy", "drained");
+    let nobody = world.nobody();
+    nobody.get("/readyz").await.record("GET /readyz", "drained");
+    nobody.get("/status/v1/simple").await.record("GET /status/v1/simple", "stopping");
+    assert_eq!(nobody.get("/livez").await.status, 200);
+    assert_eq!(admin.post(drain, json!({ "drain": false })).await.json()["draining"], false);
+    assert_eq!(nobody.get("/readyz").await.status, 200);
 }

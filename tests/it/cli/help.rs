@@ -23,6 +23,7 @@ fn help_texts() {
         "token list",
         "token revoke",
         "ca issue",
+        "drain",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");

@@ -42,6 +42,7 @@ async fn metrics_tell_of_jobs_and_nodes_while_they_run() {
     assert_eq!(value(&text, "bunraku_slots_used{limit=\"concurrent_runs\"}"), Some(4.0));
     assert_eq!(value(&text, "bunraku_slots_limit{limit=\"concurrent_runs\"}"), Some(6.0));
     assert_eq!(value(&text, "bunraku_sessions"), Some(9.0));
+    assert!(std::path::Path::new(&format!("/proc/{}", served.id())).exists(), "the process itself answers");
     served.client.over(&job).await;
     let text = scrape().await;
     assert_eq!(value(&text, "bunraku_live_nodes{state=\"running\"}"), Some(0.0));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
 
+mod drains;
 mod killed;
 mod metrics;
 mod restart;

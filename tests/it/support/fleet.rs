@@ -68,6 +68,11 @@ impl Ledger {
         self.inner.lock().most_running
     }
 
+    /// How many runs go on.
+    pub(crate) fn running(&self) -> usize {
+        self.inner.lock().running
+    }
+
     /// When the last run was started.
     pub(crate) fn last_start(&self) -> Instant {
         self.inner.lock().last_start.unwrap_or_else(Instant::now)
