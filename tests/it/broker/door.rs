@@ -115,8 +115,8 @@ async fn connections_that_say_nothing_or_half_of_it_hold_up_nobody() {
             held.push(stream);
         }
     }
-    let _one = soon("a node to get in", rig.agent("a")).await;
-    let _other = soon("another one to get in", rig.agent("b")).await;
+    let _one = Box::pin(soon("a node to get in", rig.agent("a"))).await;
+    let _other = Box::pin(soon("another one to get in", rig.agent("b"))).await;
     let first = &mut held[0];
     assert_eq!(soon("the oldest silent one to go", first.read(&mut [0; 16])).await.unwrap_or(0), 0);
     // Its request's head never ends, but it has a certificate, and no turn any more.
@@ -130,7 +130,7 @@ async fn connections_that_say_nothing_or_half_of_it_hold_up_nobody() {
         stream.flush().await.unwrap();
         slow.push(stream);
     }
-    let _third = soon("a third node to get in", rig.agent("d")).await;
+    let _third = Box::pin(soon("a third node to get in", rig.agent("d"))).await;
     assert_eq!(rig.sessions.count(), 3);
 }
 

@@ -80,14 +80,10 @@ async fn promises_2_3_and_6_hold_when_the_service_is_asked_to_stop() {
     let events = reader(client.clone(), &job);
 
     served.signal(Signal::TERM);
-    let refused = loop {
-        let answer = client.request("POST", "/orchestrator/v1/command/deploy").json(&deploy(&nodes, 1));
-        let answer = answer.send().await.unwrap();
-        if answer.status() == 503 {
-            break answer;
-        }
-        panic!("a deploy was answered with {}", answer.status());
-    };
+    client.until("/bunraku/v1/drain", |state| state["draining"] == true).await;
+    let refused = client.request("POST", "/orchestrator/v1/command/deploy").json(&deploy(&nodes, 1));
+    let refused = refused.send().await.unwrap();
+    assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     assert!(refused.text().await.unwrap().contains("shutting down"));
     assert_eq!(client.request("GET", "/readyz").send().await.unwrap().status(), 503);
