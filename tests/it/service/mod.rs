@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
 
 mod killed;
+mod logs;
 mod metrics;
 mod restart;
 mod start;
