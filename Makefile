@@ -23,5 +23,5 @@ test:              ## all tests; on Debian as root installs what the real-compon
 bench:             ## benchmarks, each beside its bare baseline
 	$(CARGO) bench --workspace
 
-render:            ## writes config/bunraku.yaml and the table of docs/configuration.md from src/config/keys.rs
-	BUNRAKU_RENDER=1 $(CARGO) test --test it config::
+render:            ## writes config/bunraku.yaml and the tables of keys and metrics in docs/ from the sources
+	BUNRAKU_RENDER=1 $(CARGO) test --test it -- config:: telemetry::

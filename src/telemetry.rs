@@ -1,13 +1,15 @@
 //! Logs to standard error, human or JSON, and the registry of metrics. Installed once per process.
 
+pub mod catalog;
+
 use std::io::IsTerminal as _;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
+pub use self::catalog::start_metrics;
 use crate::config::{Log, LogFormat};
 
 /// Why logs or metrics could not be set up.
@@ -68,18 +70,4 @@ pub fn start_logging(log: &Log) -> Result<LogControl, TelemetryError> {
     };
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(LogControl(handle))
-}
-
-/// Installs the recorder of metrics and returns what renders them.
-///
-/// # Errors
-/// When another recorder is installed already.
-pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
-    const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-    const ROWS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 2_000.0];
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?
-        .install_recorder()?;
-    Ok(handle)
 }

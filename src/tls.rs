@@ -313,18 +313,23 @@ fn certified_key(paths: &TlsPaths) -> Result<CertifiedKey, TlsError> {
 /// When a file is unusable.
 pub fn expiries(paths: &TlsPaths) -> Result<Vec<(&'static str, i64)>, TlsError> {
     let unusable = |reason: String| TlsError::Unusable { what: "certificate", reason };
-    let end_of = |path: &Path| -> Result<i64, TlsError> {
-        let certificates = read_certificates(path)?;
+    let end_of = |certificate: &CertificateDer<'_>| -> Result<i64, TlsError> {
         let (_, parsed) =
-            x509_parser::parse_x509_certificate(&certificates[0]).map_err(|error| unusable(error.to_string()))?;
+            x509_parser::parse_x509_certificate(certificate).map_err(|error| unusable(error.to_string()))?;
         Ok(parsed.validity().not_after.timestamp())
     };
-    let mut ends = vec![("cert", end_of(&paths.cert)?), ("ca", end_of(&paths.ca)?)];
-    let crls = paths.crl.as_deref().map(read_crls).transpose()?.unwrap_or_default();
-    if let Some(crl) = crls.first() {
+    let update_of = |crl: &CertificateRevocationListDer<'_>| -> Result<Option<i64>, TlsError> {
         let (_, parsed) = x509_parser::parse_x509_crl(crl).map_err(|error| unusable(error.to_string()))?;
-        ends.extend(parsed.next_update().map(|at| ("crl", at.timestamp())));
+        Ok(parsed.next_update().map(|at| at.timestamp()))
+    };
+    let mut ends = Vec::new();
+    for (file, path) in [("cert", &paths.cert), ("ca", &paths.ca)] {
+        let all = read_certificates(path)?.iter().map(end_of).collect::<Result<Vec<_>, _>>()?;
+        ends.extend(all.into_iter().min().map(|first| (file, first)));
     }
+    let crls = paths.crl.as_deref().map(read_crls).transpose()?.unwrap_or_default();
+    let updates = crls.iter().map(update_of).collect::<Result<Vec<_>, _>>()?;
+    ends.extend(updates.into_iter().flatten().min().map(|first| ("crl", first)));
     Ok(ends)
 }
 

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use super::request::Query;
 use super::server::Peer;
 use super::state::State;
-use super::{Answer, ApiError};
+use super::{Answer, ApiError, observe};
 
 /// What is read from the disk at a time.
 const CHUNK: usize = 64 * 1024;
@@ -31,6 +31,7 @@ pub(super) async fn content(
         return Err(ApiError::not_found("task files are under tasks, modules, plugins and scripts"));
     }
     let node = peer(&req)?;
+    observe::note_node(&node);
     let sha256 = hash(&Query::of(&req))?;
     permit(&state, &node, &sha256).await?;
     let gone = || ApiError::not_found(format!("no file with the hash {sha256} is kept"));

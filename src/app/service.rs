@@ -9,9 +9,10 @@ use std::time::Duration;
 use actix::Arbiter;
 use bunraku_actors::handle::{Engine, JobSeed, Orchestrator, Ports};
 use bunraku_actors::model::CertName;
+use bunraku_actors::ports::JobStore as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Runtime;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{SystemClock, observe};
@@ -73,7 +74,8 @@ pub struct Service {
     arbiters: Vec<Arbiter>,
     store: Store,
     tls_paths: TlsPaths,
-    counting: AbortHandle,
+    /// Ends when it is dropped.
+    _observing: JoinSet<()>,
 }
 
 impl Service {
@@ -107,6 +109,12 @@ impl Service {
             .await;
         let broker = started.map_err(|error| StartError::Threads(std::io::Error::other(error)))??;
 
+        let mut observing = JoinSet::new();
+        // Before the engine, which may end nodes as soon as it takes up their jobs.
+        observing.spawn(observe::count_events(store.subscribe()));
+        if let Some(metrics) = &metrics {
+            observing.spawn(observe::keep_up(metrics.clone()));
+        }
         let ports = Ports {
             store: Arc::new(store.clone()),
             transport,
@@ -120,13 +128,27 @@ impl Service {
 
         let mut state = api_state(config, &orchestrator, &store, api_address, metrics);
         state.broker_probe = Arc::new(broker.probe());
-        let (engine, queues) = (orchestrator.clone(), Arc::clone(&sessions));
-        state.before_metrics = Arc::new(move || observe::publish_gauges(&engine.glance(), queues.queued()));
+        let gauges = observe::Gauges {
+            orchestrator: orchestrator.clone(),
+            sessions: Arc::clone(&sessions),
+            store: store.clone(),
+        };
+        state.before_metrics = Arc::new(move || gauges.publish());
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
         let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
         observe::publish_expiries(&tls_paths);
-        let counting = tokio::spawn(observe::count_events(orchestrator.store().subscribe())).abort_handle();
-        Ok(Self { orchestrator, api, api_tls, broker, broker_runtime, sessions, arbiters, store, tls_paths, counting })
+        Ok(Self {
+            orchestrator,
+            api,
+            api_tls,
+            broker,
+            broker_runtime,
+            sessions,
+            arbiters,
+            store,
+            tls_paths,
+            _observing: observing,
+        })
     }
 
     /// Where the API listens.
@@ -199,7 +221,6 @@ impl Service {
             tracing::error!(%error, "the broker did not end well");
         }
         self.store.close().await;
-        self.counting.abort();
         for arbiter in self.arbiters {
             arbiter.stop();
             if arbiter.join().is_err() {

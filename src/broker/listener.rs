@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tracing::Instrument as _;
 
 use super::router::Router;
 use super::sessions::{AGENT, Newcomer, Session};
@@ -114,13 +115,14 @@ impl Door {
     async fn admit(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Option<Admitted> {
         let limit = self.router.options.handshake_timeout;
         let peer = stream.peer_addr().ok();
-        let failed = match timeout(limit, self.pass(stream, tls)).await {
+        let about = tracing::debug_span!("handshake", ?peer, node = tracing::field::Empty);
+        let failed = match timeout(limit, self.pass(stream, tls)).instrument(about.clone()).await {
             Ok(Ok(admitted)) => return Some(admitted),
             Ok(Err(failed)) => failed,
             Err(_) => Failed::TooSlow,
         };
         metrics::counter!("bunraku_sessions_refused_total", "reason" => failed.reason()).increment(1);
-        tracing::debug!(?peer, reason = %failed, "connection refused");
+        about.in_scope(|| tracing::debug!(reason = %failed, "connection refused"));
         None
     }
 
@@ -185,6 +187,7 @@ fn enter(stream: &TlsStream<TcpStream>, head: &[u8], router: &Router) -> Result<
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let leaf = chain.first().ok_or(Refusal::NO_COMMON_NAME)?;
     let node = tls::common_name(leaf).map_err(|_| Refusal::NO_COMMON_NAME)?;
+    tracing::Span::current().record("node", node.as_str());
     let options = &router.options;
     if upgrade.kind != AGENT && !options.controllers.contains(&node) {
         return Err(Refusal::TYPE_REFUSED);

@@ -6,6 +6,7 @@
 //! What messages mean is decided by the [`Controller`]; the broker knows neither jobs nor transactions.
 
 mod contention;
+mod depths;
 mod inventory;
 mod listener;
 mod options;
@@ -21,6 +22,7 @@ pub mod ws;
 use bunraku_actors::model::CertName;
 use uuid::Uuid;
 
+pub use depths::QueueDepth;
 pub use options::Options;
 pub use outbox::{Frame, NotQueued, OUTBOX_BYTES, OUTBOX_CAPACITY};
 pub use server::{Broker, BrokerError};

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::depths::Depths;
+
 /// Frames that wait for one session. When so many wait, the session is slow: the newest frame is refused, nobody waits.
 pub const OUTBOX_CAPACITY: usize = 64;
 /// Bytes that wait for one session, shared parts included; one frame may always wait, however large. Full: as above.
@@ -74,9 +76,15 @@ struct State {
 pub(crate) struct Outbox {
     state: Mutex<State>,
     arrived: Notify,
+    depths: Arc<Depths>,
 }
 
 impl Outbox {
+    /// An empty queue, counted there.
+    pub(super) fn new(depths: Arc<Depths>) -> Self {
+        Self { state: Mutex::default(), arrived: Notify::default(), depths }
+    }
+
     /// Queues a frame.
     ///
     /// # Errors
@@ -93,14 +101,10 @@ impl Outbox {
             }
             state.bytes = bytes;
             state.frames.push_back(frame);
+            self.depths.moved(state.frames.len() - 1, state.frames.len());
         }
         self.arrived.notify_one();
         Ok(())
-    }
-
-    /// Frames that wait to be written.
-    pub(crate) fn depth(&self) -> usize {
-        self.state.lock().frames.len()
     }
 
     /// Has a peer's ping answered.
@@ -117,6 +121,7 @@ impl Outbox {
         }
         let frame = state.frames.pop_front()?;
         state.bytes -= frame.len();
+        self.depths.moved(state.frames.len() + 1, state.frames.len());
         if state.frames.is_empty() {
             // A burst must not leave its memory with a session that is idle for days.
             state.frames = VecDeque::new();
@@ -139,12 +144,21 @@ impl Outbox {
         let mut state = self.state.lock();
         state.closed = true;
         state.bytes = 0;
+        self.depths.moved(state.frames.len(), 0);
         std::mem::take(&mut state.frames).into()
+    }
+}
+
+impl Drop for Outbox {
+    /// A session that ended without closing its queue must not be counted forever.
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::depths::QueueDepth;
     use super::*;
 
     fn frame(text: &str) -> Frame {
@@ -184,5 +198,23 @@ mod tests {
         assert!(matches!(outbox.next().await, Next::Pong(payload) if payload == b"new"));
         assert!(matches!(outbox.next().await, Next::Frame(frame) if frame.head == "a"));
         assert!(outbox.try_next().is_none());
+    }
+
+    #[test]
+    fn what_waits_is_counted_over_all_queues() {
+        let depths: Arc<Depths> = Arc::default();
+        let [one, two] = [(); 2].map(|()| Outbox::new(Arc::clone(&depths)));
+        for _ in 0..3 {
+            one.push(frame("x")).unwrap();
+        }
+        two.push(frame("y")).unwrap();
+        assert_eq!(depths.read(), QueueDepth { total: 4, most: 3 });
+        assert!(one.try_next().is_some() && two.try_next().is_some());
+        assert_eq!(depths.read(), QueueDepth { total: 2, most: 2 });
+        two.push(frame("y")).unwrap();
+        one.close();
+        assert_eq!(depths.read(), QueueDepth { total: 1, most: 1 });
+        drop(two);
+        assert_eq!(depths.read(), QueueDepth { total: 0, most: 0 });
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::contention::Contention;
+use super::depths::{Depths, QueueDepth};
 use super::inventory::{Change, Subscriptions};
 use super::outbox::{Frame, NotQueued, Outbox};
 use super::upgrade::Refusal;
@@ -120,13 +121,14 @@ struct Registered {
 pub struct Sessions {
     registered: RwLock<Registered>,
     generations: AtomicU64,
+    depths: Arc<Depths>,
 }
 
 impl Sessions {
     /// Nobody is here yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { registered: RwLock::default(), generations: AtomicU64::new(1) })
+        Arc::new(Self { registered: RwLock::default(), generations: AtomicU64::new(1), depths: Arc::default() })
     }
 
     /// Queues a frame to a node's session.
@@ -164,17 +166,16 @@ impl Sessions {
         }
     }
 
-    /// Frames that wait to be written: of all sessions together, and the most of one.
-    #[must_use]
-    pub fn queued(&self) -> (usize, usize) {
-        let depths = self.all().into_iter().map(|session| session.outbox.depth());
-        depths.fold((0, 0), |(all, most), depth| (all + depth, most.max(depth)))
-    }
-
     /// How many sessions there are, controllers included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.registered.read().sessions.len()
+    }
+
+    /// How many frames wait for all sessions.
+    #[must_use]
+    pub fn queued(&self) -> QueueDepth {
+        self.depths.read()
     }
 
     /// Enters a session and ends an older one with the same URI.
@@ -204,19 +205,18 @@ impl Sessions {
                 agent: newcomer.agent,
                 noted: AtomicBool::new(false),
             },
-            outbox: Outbox::default(),
+            outbox: Outbox::new(Arc::clone(&self.depths)),
             chain: newcomer.chain,
             stop: Mutex::new(None),
             stopped: Notify::new(),
         });
         let old = registered.sessions.insert(uri.clone(), Arc::clone(&session));
         registered.subscriptions.note(&uri, Change::Connected);
-        metrics::gauge!("bunraku_sessions").set(registered.sessions.len() as f64);
         if let Some(old) = old {
             old.stop(Stop::Superseded);
             metrics::counter!("bunraku_supersedes_total").increment(1);
             if registered.contention.superseded(&uri, now) {
-                tracing::warn!(%uri, "two agents use this certname and keep superseding each other; newcomers are refused for a while");
+                tracing::warn!(node = %session.peer.node, %uri, "two agents use this certname and keep superseding each other; newcomers are refused for a while");
             }
         }
         Ok(session)
@@ -234,7 +234,6 @@ impl Sessions {
         }
         registered.sessions.remove(uri);
         registered.subscriptions.note(uri, Change::Disconnected);
-        metrics::gauge!("bunraku_sessions").set(registered.sessions.len() as f64);
         true
     }
 

@@ -23,6 +23,7 @@ mod writer;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -110,6 +111,13 @@ impl Store {
     #[must_use]
     pub fn sender_uri(&self) -> &str {
         &self.0.sender_uri
+    }
+
+    /// How many requests are handed in and not committed.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        let requests = self.0.requests();
+        requests.max_capacity() - requests.capacity() + self.0.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// Commits what was handed in before, then closes the file. Everything handed in later fails. Idempotent.

@@ -1,6 +1,7 @@
 //! What the writer publishes and everyone may look at: committed state only.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use bunraku_actors::model::{CertName, EventRecord, JobId};
@@ -22,6 +23,8 @@ const FEED_BATCH_BYTES: usize = 64 * 1024;
 pub(super) struct Shared {
     pub(super) specs: Specs,
     pub(super) feed: broadcast::Sender<Arc<[EventRecord]>>,
+    /// Requests that the writer has taken from its queue and not yet committed.
+    pub(super) waiting: AtomicUsize,
     trouble: Mutex<Option<String>>,
     /// Whoever met damage first, reader or writer. Only another process with another file helps.
     damage: OnceLock<String>,
@@ -33,6 +36,7 @@ impl Shared {
         Self {
             specs: Specs::default(),
             feed: broadcast::Sender::new(FEED_CAPACITY),
+            waiting: AtomicUsize::new(0),
             trouble: Mutex::default(),
             damage: OnceLock::new(),
             open_runs: RwLock::default(),
@@ -64,15 +68,12 @@ impl Shared {
     /// Remembers damage, whoever met it. What is damaged stays so, however well the next write goes.
     pub(super) fn note_damage(&self, fault: &Fault) {
         if fault.is_damage() && self.damage.set(fault.trouble()).is_ok() {
-            metrics::gauge!("bunraku_store_trouble").set(1.0);
             tracing::error!(%fault, "the database is damaged: no new work is taken");
         }
     }
 
     /// Sets or clears the trouble; only changes are logged.
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
-        let any = trouble.is_some() || self.damage.get().is_some();
-        metrics::gauge!("bunraku_store_trouble").set(if any { 1.0 } else { 0.0 });
         let mut current = self.trouble.lock();
         match (&*current, &trouble) {
             (None, Some(reason)) => tracing::error!(%reason, "the store takes no writes"),

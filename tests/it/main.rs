@@ -9,4 +9,5 @@ mod directory;
 mod service;
 mod store;
 mod support;
+mod telemetry;
 mod tidy;

@@ -247,7 +247,8 @@ impl JobActor {
             Ok(decision) => Some(decision),
             Err(JobRefusal::ResendsNothing) => None,
             Err(refusal) => {
-                tracing::error!(job = %self.id, %refusal, "input refused");
+                let node = refusal.node().map(|node| tracing::field::display(self.spec.node(node)));
+                tracing::error!(job = %self.id, node, %refusal, "input refused");
                 None
             }
         }

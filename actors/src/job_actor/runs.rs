@@ -121,7 +121,7 @@ impl JobActor {
             (None, RunSignal::Connected(_)) => self.window.connected(node),
             (None, signal) => {
                 let node = self.spec.nodes.get(node.at()).map_or("", CertName::as_str);
-                tracing::debug!(job = %self.id, node, ?signal, "signal for a node without a run");
+                tracing::debug!(job = %self.id, node, signal = signal.name(), "signal for a node without a run");
             }
         }
     }
@@ -308,24 +308,30 @@ impl JobActor {
                 self.tell_of_stop(mode);
                 self.unwatch_waiting();
             }
-            Write::NodesSkipped { cause: Cause::JobTimedOut, .. } => self.unwatch_waiting(),
+            Write::NodesSkipped { nodes, cause, .. } => {
+                tracing::info!(job = %self.id, nodes = nodes.len(), cause = cause.name(), "nodes skipped");
+                // Nodes that wait for others are not watched yet.
+                if cause == Cause::JobTimedOut {
+                    self.unwatch_waiting();
+                }
+            }
             Write::JobEnded { state, .. } | Write::JobAborted { state, .. } => {
                 tracing::info!(job = %self.id, state = state.name(), "job over");
                 self.over();
             }
-            // Nodes that wait for others are not watched yet.
-            Write::NodesSkipped { .. }
-            | Write::JobState { .. }
-            | Write::NodesReady { .. }
-            | Write::HoldEnded { .. } => {}
+            Write::JobState { .. } | Write::NodesReady { .. } | Write::HoldEnded { .. } => {}
         }
     }
 
-    /// Failures are told with the job; what went well is told by its events.
+    /// Failures are told with the job; what went well is told by its events. Never what a run printed: that may hold
+    /// secrets.
     fn log_end(&self, node: NodeIndex, end: &NodeEnd) {
         let node = self.spec.node(node);
         match end.cause {
-            Some(cause) => tracing::info!(job = %self.id, %node, cause = cause.name(), "node did not finish"),
+            Some(cause) => {
+                let (state, cause) = (end.state.name(), cause.name());
+                tracing::info!(job = %self.id, %node, state, cause, "node did not finish");
+            }
             None => tracing::debug!(job = %self.id, %node, "node finished"),
         }
     }

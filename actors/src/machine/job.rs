@@ -42,7 +42,7 @@ pub enum JobInput {
 /// Why an input is refused; the state is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JobRefusal {
-    #[error("node {0:?} is {1:?}, which this input is not for")]
+    #[error("the node is {}, which this input is not for", .1.name())]
     NodeState(NodeIndex, NodeState),
     #[error("the job starts nothing any more")]
     StartsNothing,
@@ -52,6 +52,17 @@ pub enum JobRefusal {
     Over,
     #[error("some nodes of the job are not over")]
     NotOver,
+}
+
+impl JobRefusal {
+    /// The node that the refused input was for, where it was for one.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeIndex> {
+        match self {
+            Self::NodeState(node, _) => Some(*node),
+            Self::StartsNothing | Self::ResendsNothing | Self::Over | Self::NotOver => None,
+        }
+    }
 }
 
 /// What a step decided.

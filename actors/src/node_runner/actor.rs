@@ -113,7 +113,9 @@ impl NodeRunner {
     }
 
     fn perform(&mut self, effects: Vec<NodeEffect>, ctx: &mut Context<Self>) {
-        let RunRequest { node, transaction, .. } = &self.request;
+        let RunRequest { job, node, transaction, .. } = &self.request;
+        // The transport knows nothing of jobs; what it says meanwhile is about this one.
+        let _about = tracing::debug_span!("run", %job, %node).entered();
         for effect in effects {
             match effect {
                 NodeEffect::Send => self.transport.send(self.request.clone()),

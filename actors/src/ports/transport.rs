@@ -91,6 +91,25 @@ pub enum RunSignal {
     Disconnected,
 }
 
+impl RunSignal {
+    /// A word for log lines, without anything that an agent said: that may hold secrets.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Sent => "sent",
+            Self::Accepted => "accepted",
+            Self::CatalogReady => "catalog_ready",
+            Self::Ended(_) => "ended",
+            Self::Status(_) => "status",
+            Self::CancelAccepted => "cancel_accepted",
+            Self::CancelRefused(_) => "cancel_refused",
+            Self::Connected(_) => "connected",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
 /// Reaches nodes. All calls return at once.
 pub trait Transport: Send + Sync + 'static {
     /// Starts to route answers for this transaction of this node to `outlet`; replaces an earlier route. `kind` decides

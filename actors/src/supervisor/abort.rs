@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tracing::Instrument as _;
 
 use crate::job_actor::{GROUP, append_until_done};
 use crate::machine::{Job, JobInput};
@@ -20,10 +21,12 @@ pub(super) async fn abort(
     let record = &stored.record;
     let (job, _) = Job::restore(record.id, Arc::clone(&stored.spec), record.state, record.stop, &stored.nodes);
     let held_until = clock.now() + TimeDelta::from_std(held_for).unwrap_or(TimeDelta::MAX / 4);
-    let job = carry_out(store, clock, job, JobInput::Break { held_until }).await?;
+    let about = tracing::warn_span!("abort", job = %record.id);
+    let job = carry_out(store, clock, job, JobInput::Break { held_until }).instrument(about.clone()).await?;
     store.settled(record.id).await?;
+    tracing::error!(job = %record.id, "the job broke down too often and is ended");
     let message = format!("job {} broke down too often and was ended", record.id);
-    let job = carry_out(store, clock, job, JobInput::Abort { message }).await?;
+    let job = carry_out(store, clock, job, JobInput::Abort { message }).instrument(about).await?;
     Ok(job.counts())
 }
 

@@ -61,6 +61,8 @@ impl Holds {
 
     fn ask(&self, number: u64) {
         if let Some(hold) = self.open.get(&number) {
+            let Held { job, node, .. } = &hold.held;
+            let _about = tracing::debug_span!("hold", %job, %node).entered();
             self.transport.query_status(&hold.held.node, hold.held.transaction);
         }
     }

@@ -114,3 +114,38 @@ fn own_holds_count_in_the_jobs_concurrency() {
         assert_eq!(world.agents.peak(Some(job)), 1, "the second node waited for the end of the first one's hold");
     });
 }
+
+#[test]
+fn a_glance_shows_what_is_committed_and_taken() {
+    let limits = Limits { concurrent_runs: 3, concurrent_compiles: 2, ..settled() };
+    let (world, nodes) = World::flat(limits, 5, &Script { run_for: seconds(200), ..Script::pxp() });
+    world.live(async |service| {
+        let shows = async |jobs: &[(JobState, u32)], nodes: [u32; 7], slots: [u32; 3], holds: u32| {
+            until("the engine shows it", async || {
+                let glance = service.engine.glance();
+                let used: Vec<u32> = glance.slots.iter().map(|slots| slots.used).collect();
+                glance.jobs.into_iter().eq(jobs.iter().copied())
+                    && glance.nodes.iter().map(|(_, count)| count).eq(nodes)
+                    && used == slots
+                    && glance.holds == holds
+                    && glance.commands == 0
+            })
+            .await;
+        };
+        // Nodes: new, ready, running, finished, failed, errored, skipped. Slots: compiles, runs, tasks.
+        shows(&[], [0; 7], [0; 3], 0).await;
+        let job = service.deploy(&nodes, 0).await;
+        shows(&[(JobState::Running, 1)], [0, 3, 2, 0, 0, 0, 0], [2, 2, 0], 0).await;
+        // The compile slots come back, one more starts, and the runs are all taken.
+        shows(&[(JobState::Running, 1)], [0, 2, 3, 0, 0, 0, 0], [1, 3, 0], 0).await;
+        service.engine.stop(job, StopMode::Plain).await.unwrap();
+        shows(&[(JobState::Stopping, 1)], [0, 0, 3, 0, 0, 0, 2], [1, 3, 0], 0).await;
+        // These agents cannot cancel: the job ends without their word, and what may still run keeps its slot.
+        service.engine.stop(job, StopMode::Force).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Stopped);
+        shows(&[], [0; 7], [0, 3, 0], 3).await;
+        shows(&[], [0; 7], [0; 3], 0).await;
+        let most: Vec<_> = service.engine.glance().slots.iter().map(|slots| (slots.limit, slots.of)).collect();
+        assert_eq!(most, [("concurrent_compiles", 2), ("concurrent_runs", 3), ("concurrent_tasks", 250)]);
+    });
+}

@@ -18,6 +18,7 @@ mod tokens;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bunraku_actors::model::{JobId, NodeState};
@@ -126,10 +127,11 @@ impl Writer {
             if self.receive(queue, &mut waiting).await == Next::End {
                 break;
             }
-            metrics::gauge!("bunraku_store_queue_depth").set((waiting.len() + queue.len()) as f64);
+            self.shared.waiting.store(waiting.len(), Ordering::Relaxed);
             if self.next_batch(&mut waiting) == Next::End {
                 break;
             }
+            self.shared.waiting.store(waiting.len(), Ordering::Relaxed);
             self.next_chunk();
         }
         // An empty log lets the file be copied alone. Not vital: the next open would read the log.

@@ -24,7 +24,9 @@ async fn promises_1_2_and_3_hold_when_the_service_is_killed_in_mid_job() {
     assert_eq!(served.client.deploy(&body).await, "1");
     let job = "/orchestrator/v1/jobs/1";
     served.client.until(job, |job| job["node_states"]["finished"].as_u64() >= Some(4)).await;
+    let process = format!("/proc/{}", served.id());
     served.kill();
+    assert!(!std::path::Path::new(&process).exists());
 
     served.start();
     let ended = served.client.over("1").await;

@@ -4,6 +4,7 @@
 
 mod drains;
 mod killed;
+mod logs;
 mod metrics;
 mod restart;
 mod start;

@@ -3,7 +3,8 @@
 //!
 //! They follow pxp-agent where the engine can tell: a known transaction id never starts again, answers go to the sender of
 //! the request, a final answer that meets no connection is lost, a status query tells what became of a run, and an agent
-//! comes back as soon as it can. The spool is in memory.
+//! comes back as soon as it can. The spool is in memory. One whose name begins with `broken` fails everything; its tasks
+//! print what they were given.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -216,7 +217,8 @@ impl Agent {
         self.runs.insert(run.transaction_id.clone(), None);
         let share = run.transaction_id.bytes().map(u32::from).sum::<u32>() % 100;
         let time = self.behavior.shortest + self.behavior.spread * share / 100;
-        let results = if run.module == "task" { task_results() } else { puppet_results(&run.transaction_id) };
+        let fails = self.name.starts_with("broken");
+        let results = if run.module == "task" { task_results(&run, fails) } else { puppet_results(&run, fails) };
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
             // The agent may have disconnected meanwhile; then nobody listens.
@@ -246,15 +248,17 @@ impl Agent {
     }
 }
 
-fn task_results() -> Value {
-    json!({"exitcode": 0, "stdout": "{\"done\":true}\n"})
+fn task_results(run: &NonBlockingRequest, fails: bool) -> Value {
+    let printed = if fails { json!(run.params).to_string() } else { "{\"done\":true}\n".to_owned() };
+    json!({"exitcode": i32::from(fails), "stdout": printed})
 }
 
-fn puppet_results(transaction: &str) -> Value {
+fn puppet_results(run: &NonBlockingRequest, fails: bool) -> Value {
+    let (status, failed) = if fails { ("failed", 1) } else { ("changed", 0) };
     json!({
-        "time": "2031-05-04T10:20:43.796866343+00:00", "transaction_uuid": transaction, "environment": "production",
-        "status": "changed", "exitcode": 0, "version": 1,
-        "metrics": {"total": 8, "skipped": 0, "failed": 0, "failed_to_restart": 0, "restarted": 0, "changed": 1,
+        "time": "2031-05-04T10:20:43.796866343+00:00", "transaction_uuid": run.transaction_id,
+        "environment": "production", "status": status, "exitcode": failed, "version": 1,
+        "metrics": {"total": 8, "skipped": 0, "failed": failed, "failed_to_restart": 0, "restarted": 0, "changed": 1,
                     "out_of_sync": 1, "scheduled": 0, "corrective_change": 0},
     })
 }

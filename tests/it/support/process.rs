@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::service::Site;
 
-const TOKEN: &str = "a-token-that-only-the-tests-know-0123456789";
+pub(crate) const TOKEN: &str = "a-token-that-only-the-tests-know-0123456789";
 /// Long enough on the busiest machine; what takes longer never happens.
 const PATIENCE: Duration = Duration::from_secs(120);
 
