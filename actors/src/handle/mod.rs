@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::limits::Pool;
 use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
-use crate::supervisor::{Board, CreateJob, Drain, SetDrain, Shutdown, StopJob, Supervisor};
+use crate::supervisor::{Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown, StopJob, Supervisor};
 
 pub use crate::job_actor::JobSeed;
 pub use engine::Engine;
@@ -74,6 +74,28 @@ impl Orchestrator {
         let permit = self.admit_if(self.fault())?;
         let answer = self.supervisor.send(StopJob { job, mode, permit });
         within(async { answer.await.map_err(|_| gone())? }).await
+    }
+
+    /// Lets a job that was restored from a backup start nodes again; no change for others.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::UnknownJob`], or the store's.
+    pub async fn resume(&self, job: JobId) -> Result<(), OrchestratorError> {
+        let answer = self.supervisor.send(ResumeJobs(Some(job)));
+        let told = within(async { answer.await.map_err(|_| gone()) }).await?;
+        if told == 0 && self.ports.store.job(job).await?.is_none() {
+            return Err(OrchestratorError::UnknownJob(job));
+        }
+        Ok(())
+    }
+
+    /// As [`Self::resume`], for all jobs.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unavailable`] when the engine has ended.
+    pub async fn resume_all(&self) -> Result<(), OrchestratorError> {
+        let answer = self.supervisor.send(ResumeJobs(None));
+        within(async { answer.await.map_err(|_| gone()) }).await.map(drop)
     }
 
     /// The live state of a job that is not over; `None` for all others.

@@ -113,6 +113,8 @@ pub enum Binding {
     ConcurrentRuns,
     /// `limits.concurrent_tasks`.
     ConcurrentTasks,
+    /// Nothing is started: the job was restored from a backup and is not resumed.
+    Restored,
     /// Nothing is started: the service is being drained.
     Draining,
     /// Nodes are busy with another run of the same kind.

@@ -23,61 +23,8 @@ use crate::ports::{RunSignal, SignalOutlet, StoreError, UnfinishedJob, Write};
 use super::ledger::{FIRST_RETRY, Ledger, states_before_running};
 use super::messages::{Control, Note};
 use super::runs::Run;
+use super::seed::{Guard, JobSeed};
 use super::window::Window;
-
-/// Everything from which a job's actor is made. It may travel to another thread before [`JobSeed::start`].
-pub struct JobSeed {
-    pub(crate) job: UnfinishedJob,
-    /// Runs of this job which ended with a hold that is not over.
-    pub(crate) holds: Vec<TransactionId>,
-    pub(crate) ports: Ports,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) settled_at: DateTime<Utc>,
-    pub(crate) pool: Pool,
-    pub(crate) control: Inbox<Control>,
-    pub(crate) guard: Guard,
-    pub(crate) live: Arc<Mutex<LiveJob>>,
-    /// Whether nothing may be started for now.
-    pub(crate) draining: bool,
-    /// The last beat that the actor noted.
-    pub(crate) beat: Arc<AtomicU64>,
-    /// Locked while an append is in flight, so that nobody reads the job's rows before it is done.
-    pub(crate) appending: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl JobSeed {
-    /// The job's number.
-    #[must_use]
-    pub fn id(&self) -> JobId {
-        self.job.record.id
-    }
-
-    /// Starts the job's actor on the present thread, which must belong to an actix system.
-    pub fn start(self) {
-        JobActor::new(self).start();
-    }
-}
-
-/// Tells the Supervisor when the actor, or what it was to be made from, is dropped without having said goodbye.
-pub(crate) struct Guard {
-    job: JobId,
-    pub(super) notes: Outlet<Note>,
-    pub(super) left: bool,
-}
-
-impl Guard {
-    pub(crate) fn new(job: JobId, notes: Outlet<Note>) -> Self {
-        Self { job, notes, left: false }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if !self.left {
-            self.notes.send(Note::Crashed(self.job));
-        }
-    }
-}
 
 /// Where a job's actor is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +70,10 @@ pub(super) struct JobActor {
     pub(super) phase: Phase,
     /// Nothing is started until told otherwise.
     pub(super) draining: bool,
+    /// Nothing is started until the job is resumed; see `restored`.
+    pub(super) restored: bool,
+    /// Nodes without a start whose agents are asked about one.
+    pub(super) probes: BTreeSet<NodeIndex>,
     beat: Arc<AtomicU64>,
     /// Decided. Taken out only within a step.
     job: Option<Job>,
@@ -163,7 +114,7 @@ impl Drop for JobActor {
 }
 
 impl JobActor {
-    fn new(seed: JobSeed) -> Self {
+    pub(super) fn new(seed: JobSeed) -> Self {
         let record = &seed.job.record;
         let (id, spec) = (record.id, Arc::clone(&seed.job.spec));
         let rules = Arc::new(rules_of(&spec, &seed.limits, seed.settled_at));
@@ -183,6 +134,8 @@ impl JobActor {
             pool: seed.pool,
             phase: Phase::Going,
             draining: seed.draining,
+            restored: seed.job.restored,
+            probes: BTreeSet::new(),
             beat: seed.beat,
             job: None,
             ledger: Ledger::new(record.state, &seed.job.nodes),
@@ -266,7 +219,7 @@ impl JobActor {
 
     /// What follows every batch of input.
     fn round(&mut self, ctx: &mut Context<Self>) {
-        if self.job().is_open() && !self.draining {
+        if self.job().is_open() && !self.draining && !self.restored {
             self.start_nodes(ctx);
         } else {
             self.start_nothing();
@@ -300,9 +253,11 @@ impl JobActor {
     fn control(&mut self, control: Control, ctx: &mut Context<Self>) {
         match control {
             Control::Stop { mode, ticket } => {
+                let unanswered = self.take_unanswered();
                 // A refusal cannot happen: every state takes a stop. The answer is then what is committed.
                 let decision = self.step(JobInput::Stop(mode)).unwrap_or_default();
                 self.ledger.submit_and_tell(decision.writes, ticket);
+                self.end_unanswered(unanswered);
             }
             Control::HoldOver(transaction) => self.holds.retain(|held| *held != transaction),
             Control::Drain(draining) => {
@@ -316,6 +271,7 @@ impl JobActor {
                 self.look_after_runs();
                 self.time_passed();
             }
+            Control::Resume => self.resume(),
             Control::GiveWay => self.break_down(ctx),
             Control::Retire => {
                 self.commit_decided();
@@ -336,6 +292,9 @@ impl JobActor {
         let counts = self.job().counts();
         if counts.get(NodeState::New) + counts.get(NodeState::Ready) == 0 {
             return None;
+        }
+        if self.restored {
+            return Some(Binding::Restored);
         }
         if self.draining {
             return Some(Binding::Draining);
@@ -390,8 +349,10 @@ impl JobActor {
             return;
         }
         if self.starts_expire_at() <= now {
+            let unanswered = self.take_unanswered();
             self.window.clear();
             self.decide(JobInput::StartsExpired);
+            self.end_unanswered(unanswered);
         }
         while let Some(node) = self.window.expired(now) {
             self.unwatch(node);
@@ -429,6 +390,7 @@ impl Actor for JobActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some((mail, stored)) = self.mail.take() else { return };
         self.adopt_runs(&stored);
+        self.probe_all();
         self.pool.join(self.id, self.kind, mail.pool.outlet());
         ctx.add_stream(mail.control.into_batches());
         ctx.add_stream(mail.signals.into_batches());

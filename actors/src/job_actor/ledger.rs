@@ -124,7 +124,10 @@ impl Ledger {
                 self.state = *state;
             }
             Write::StopAccepted { .. } => self.state = JobState::Stopping,
-            Write::NodeResent { .. } | Write::NodeAccepted { .. } | Write::HoldEnded { .. } => {}
+            Write::NodeResent { .. }
+            | Write::NodeAccepted { .. }
+            | Write::JobResumed { .. }
+            | Write::HoldEnded { .. } => {}
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) enum Control {
     HoldOver(TransactionId),
     /// Start nothing more until told otherwise; what runs goes on.
     Drain(bool),
+    /// The job was restored from a backup and may go on.
+    Resume,
     /// The service ends: commit what is decided, then tell [`Note::Left`].
     Leave,
     /// Show that you are alive: note this number, and look after your runs.

@@ -3,11 +3,14 @@
 mod actor;
 mod ledger;
 mod messages;
+mod restored;
 mod runs;
+mod seed;
 mod starts;
 mod window;
 
-pub use actor::JobSeed;
-pub(crate) use actor::{Guard, next_watcher};
+pub(crate) use actor::next_watcher;
 pub(crate) use ledger::{GROUP, append_until_done};
 pub(crate) use messages::{Control, Note, StopTicket};
+pub(crate) use seed::Guard;
+pub use seed::JobSeed;

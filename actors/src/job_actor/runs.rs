@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) accepted: bool,
     /// It has its compile slot.
     pub(super) compiling: bool,
+    /// The store learned of it from the agent: nothing is sent for it.
+    pub(super) found: bool,
     /// How many of its runners broke down.
     pub(super) crashes: u32,
     /// At the last beat nobody read its inputs, and no end was reported.
@@ -62,6 +64,7 @@ impl JobActor {
                 link,
                 accepted: node.accepted,
                 compiling: true,
+                found: true,
                 crashes: 0,
                 unread: false,
             };
@@ -91,6 +94,7 @@ impl JobActor {
             accepted: run.accepted,
             compiling: run.compiling.then_some(recovered),
             stopping,
+            restored: self.restored,
             handed_over: 0,
             contact: Contact::new(run.link.take(), now),
         };
@@ -118,6 +122,7 @@ impl JobActor {
         let Ok(node) = u32::try_from(key).map(NodeIndex) else { return };
         match (self.runs.get(&node), signal) {
             (Some(run), signal) => run.outlet.send(NodeInput::Signal(signal)),
+            (None, signal) if self.probes.contains(&node) => self.probed(node, signal),
             (None, RunSignal::Connected(_)) => self.window.connected(node),
             (None, signal) => {
                 let node = self.spec.nodes.get(node.at()).map_or("", CertName::as_str);
@@ -187,7 +192,7 @@ impl JobActor {
         lost.into_iter().for_each(|node| self.replace_runner(node));
     }
 
-    fn end_run(&mut self, node: NodeIndex, end: Box<NodeEnd>, hold: bool) {
+    pub(super) fn end_run(&mut self, node: NodeIndex, end: Box<NodeEnd>, hold: bool) {
         self.unwatch(node);
         let until =
             self.ports.clock.now() + TimeDelta::from_std(self.limits.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
@@ -282,8 +287,14 @@ impl JobActor {
         match write {
             Write::NodeStarted { node, transaction, .. } => {
                 tracing::debug!(job = %self.id, node = %self.spec.node(node), %transaction, "node started");
-                self.spawn_runner(node, None);
+                let found = self.runs.get(&node).is_some_and(|run| run.found);
+                let until = found.then(|| self.ports.clock.now() + self.rules.compile_hold);
+                // One that was found and given up has its end decided already.
+                if self.job().node(node) == NodeState::Running {
+                    self.spawn_runner(node, until);
+                }
             }
+            Write::JobResumed { .. } => self.resumed(),
             Write::NodeAccepted { node, .. } => {
                 if let Some(run) = self.runs.get_mut(&node) {
                     run.accepted = true;

@@ -119,6 +119,7 @@ impl JobActor {
             link: Some(connection),
             accepted: false,
             compiling: true,
+            found: false,
             crashes: 0,
             unread: false,
         };

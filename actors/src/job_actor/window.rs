@@ -88,6 +88,13 @@ impl Window {
         Some(node)
     }
 
+    /// The node waits for nothing any more.
+    pub(super) fn remove(&mut self, node: NodeIndex) {
+        self.ready.remove(&node);
+        self.turns.remove(&node);
+        self.away.remove(&node);
+    }
+
     /// Nodes that wait for a connection are to be looked at again.
     pub(super) fn recall(&mut self) {
         self.ready.extend(std::mem::take(&mut self.away).into_keys());

@@ -182,6 +182,19 @@ impl Class {
         self.distribute();
     }
 
+    pub(super) fn adopt_run(&mut self, job: JobId, compiling: bool) {
+        let compiling = u32::from(compiling && self.compiles.is_some());
+        self.runs.used += 1;
+        if let Some(compiles) = &mut self.compiles {
+            compiles.used += compiling;
+        }
+        self.share(job);
+        self.change(job, |share| {
+            share.held += 1;
+            share.compiling += compiling;
+        });
+    }
+
     fn detach(&mut self, job: JobId, compiling: bool) {
         let compiling = u32::from(compiling && self.compiles.is_some());
         self.change(job, |share| {

@@ -171,6 +171,13 @@ impl Pool {
         book.deploys.kept() + book.tasks.kept()
     }
 
+    /// Takes what one more run of a job uses, whatever is free: it goes on already.
+    pub(crate) fn adopt_run(&self, job: JobId, kind: JobKind, run: &Adopted) {
+        let mut book = self.0.lock();
+        book.turns.adopt(kind, &run.node, Some(job));
+        book.class(kind).adopt_run(job, run.compiling);
+    }
+
     /// Which shared limit is exhausted, if any.
     pub(crate) fn bottleneck(&self, kind: JobKind) -> Option<Binding> {
         let mut book = self.0.lock();

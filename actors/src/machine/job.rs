@@ -19,6 +19,8 @@ use crate::ports::{StoredNode, Write};
 pub enum JobInput {
     /// A node takes its slot: its start is decided.
     Start { node: NodeIndex, deadline: DateTime<Utc>, spool: Option<String> },
+    /// An agent knows of a run of this node that the store does not: the job was restored from a backup.
+    Found { node: NodeIndex, deadline: DateTime<Utc>, spool: Option<String> },
     /// A started node's agent acknowledged the request.
     Accepted { node: NodeIndex },
     /// A started node's frame is sent again.
@@ -182,6 +184,7 @@ impl Job {
 fn open(mut body: Body, input: JobInput, at: DateTime<Utc>) -> Step {
     let decided = match input {
         JobInput::Start { node, deadline, spool } => body.start(node, deadline, spool, at),
+        JobInput::Found { node, deadline, spool } => body.found(node, deadline, spool, at),
         JobInput::Stop(mode) if body.counts.all_over() => {
             // A job whose nodes are all over keeps its state (API §11.3), whatever the mode.
             let _ = mode;
@@ -218,7 +221,9 @@ fn stopping(mut body: Body, mode: StopMode, input: JobInput, at: DateTime<Utc>) 
             return (Job::Stopping(body, StopMode::Force), Ok(Decision { writes, startable: Vec::new() }));
         }
         JobInput::Stop(_) | JobInput::StartsExpired => Ok(Decision::default()),
-        JobInput::Start { .. } | JobInput::NotConnected { .. } => Err(JobRefusal::StartsNothing),
+        JobInput::Start { .. } | JobInput::Found { .. } | JobInput::NotConnected { .. } => {
+            Err(JobRefusal::StartsNothing)
+        }
         JobInput::Resend { .. } => Err(JobRefusal::ResendsNothing),
         JobInput::Settled => return end(body, JobState::Stopped, at, |body| Job::Stopping(body, mode)),
         JobInput::Abort { message } => {
@@ -235,6 +240,7 @@ fn over(body: Body, state: JobState, input: &JobInput) -> Step {
     let decided = match input {
         JobInput::Stop(_) => Ok(Decision::default()),
         JobInput::Start { .. }
+        | JobInput::Found { .. }
         | JobInput::Accepted { .. }
         | JobInput::Resend { .. }
         | JobInput::End { .. }
@@ -326,6 +332,23 @@ impl Body {
         Ok(Decision { writes: vec![start], startable: Vec::new() })
     }
 
+    /// As a start, of a node that may still have waited for others when the backup was made.
+    fn found(
+        &mut self,
+        node: NodeIndex,
+        deadline: DateTime<Utc>,
+        spool: Option<String>,
+        at: DateTime<Utc>,
+    ) -> Result<Decision, JobRefusal> {
+        let mut writes = Vec::new();
+        if self.nodes[node.at()] == NodeState::New {
+            writes.extend(self.mark_ready(vec![node]));
+        }
+        let started = self.start(node, deadline, spool, at)?;
+        writes.extend(started.writes);
+        Ok(Decision { writes, startable: Vec::new() })
+    }
+
     /// Inputs which mean the same before and after a stop.
     fn of_running(&mut self, input: JobInput, at: DateTime<Utc>) -> Result<Decision, JobRefusal> {
         let job = self.id;
@@ -346,6 +369,7 @@ impl Body {
             }
             JobInput::Break { held_until } => Ok(self.break_down(held_until, at)),
             JobInput::Start { .. }
+            | JobInput::Found { .. }
             | JobInput::NotConnected { .. }
             | JobInput::Stop(_)
             | JobInput::StartsExpired

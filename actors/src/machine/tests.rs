@@ -179,6 +179,7 @@ fn facts(link: Option<Connection>) -> Facts {
         accepted: false,
         compiling: Some(None),
         stopping: false,
+        restored: false,
         handed_over: 0,
         contact: Contact::new(link, start()),
     }

@@ -72,6 +72,8 @@ pub enum Write {
     JobEnded { job: JobId, state: JobState, at: DateTime<Utc> },
     /// The job broke down: event `job_aborted` with this message, state `Failed` or `Stopped`.
     JobAborted { job: JobId, state: JobState, at: DateTime<Utc>, message: String },
+    /// The job was restored from a backup and may start nodes again.
+    JobResumed { job: JobId },
     /// A hold is over. What the agent said, if it did, is kept with the node, whatever the state of its job; no event.
     HoldEnded { transaction: TransactionId, late: Option<Box<LateAnswer>> },
 }
@@ -222,6 +224,9 @@ pub struct UnfinishedJob {
     pub spec: Arc<JobSpec>,
     /// One per node, by index, decisions already applied.
     pub nodes: Vec<StoredNode>,
+    /// It was unfinished in a backup that was restored: agents may know more of it than the store, and it starts no node
+    /// until it is resumed.
+    pub restored: bool,
 }
 
 /// A run that ended without its agent's word and may still be going on.

@@ -22,7 +22,7 @@ use crate::ports::{JobRecord, NewJob, RunSignal, StoredNode, UnfinishedJob};
 
 use super::board::{Board, Drain, Readiness};
 use super::holds::Holds;
-use super::messages::{CreateJob, SetDrain, Shutdown, StopJob};
+use super::messages::{CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};
 use super::sweep::{BEAT, Sweep};
 
 /// Starts a job's actor, on whichever thread.
@@ -223,7 +223,7 @@ fn fresh(id: JobId, job: &NewJob) -> UnfinishedJob {
         finished_at: None,
         stop: None,
     };
-    UnfinishedJob { record, spec: Arc::clone(&job.spec), nodes }
+    UnfinishedJob { record, spec: Arc::clone(&job.spec), nodes, restored: false }
 }
 
 impl Actor for Supervisor {
@@ -316,6 +316,17 @@ impl Handler<SetDrain> for Supervisor {
             entry.control.send(Control::Drain(drain != Drain::No));
         }
         MessageResult(drain)
+    }
+}
+
+impl Handler<ResumeJobs> for Supervisor {
+    type Result = MessageResult<ResumeJobs>;
+
+    fn handle(&mut self, ResumeJobs(wanted): ResumeJobs, _ctx: &mut Self::Context) -> Self::Result {
+        let meant = |job: &JobId| wanted.is_none_or(|wanted| wanted == *job);
+        let jobs: Vec<&Entry> = self.jobs.iter().filter(|(job, _)| meant(job)).map(|(_, entry)| entry).collect();
+        jobs.iter().for_each(|entry| entry.control.send(Control::Resume));
+        MessageResult(jobs.len())
     }
 }
 

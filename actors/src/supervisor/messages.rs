@@ -32,6 +32,11 @@ pub(crate) struct StopJob {
 #[rtype(result = "Drain")]
 pub(crate) struct SetDrain(pub(crate) Drain);
 
+/// Lets a job that was restored from a backup go on, or all of them. The reply is how many live jobs were told.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub(crate) struct ResumeJobs(pub(crate) Option<JobId>);
+
 /// Stops all actors after what they decided is committed. The reply comes when they are gone.
 #[derive(Message)]
 #[rtype(result = "()")]

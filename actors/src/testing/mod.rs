@@ -17,5 +17,5 @@ pub use build::{Build, component, instance, names, owner};
 pub use clock::FixedClock;
 pub use directory::FixedDirectory;
 pub use life::{live, until};
-pub use store::MemoryStore;
+pub use store::{Backup, MemoryStore};
 pub use transport::ScriptedTransport;

@@ -21,19 +21,20 @@ use crate::ports::{
 /// How many batches of events a slow follower may be behind before it is cut off.
 const FEED: usize = 1_024;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct NodeRow {
     pub(super) stored: StoredNode,
     pub(super) shown: NodeRecord,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct JobRow {
     pub(super) spec: Arc<JobSpec>,
     pub(super) header: Arc<JobHeader>,
     pub(super) history: Vec<StateSpan>,
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) stop: Option<StopMode>,
+    pub(super) restored: bool,
     pub(super) nodes: Vec<NodeRow>,
 }
 
@@ -63,15 +64,17 @@ impl JobRow {
 
     fn unfinished(&self, id: JobId) -> UnfinishedJob {
         let nodes = self.nodes.iter().map(|node| node.stored.clone()).collect();
-        UnfinishedJob { record: self.record(id), spec: Arc::clone(&self.spec), nodes }
+        UnfinishedJob { record: self.record(id), spec: Arc::clone(&self.spec), nodes, restored: self.restored }
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
     pub(super) jobs: BTreeMap<JobId, JobRow>,
     pub(super) events: Vec<EventRecord>,
     pub(super) holds: BTreeMap<TransactionId, Held>,
+    /// The last number that was given to a job.
+    pub(super) last_job: u64,
     /// What broke a rule.
     pub(super) violations: Vec<String>,
 }
@@ -100,7 +103,27 @@ impl Default for MemoryStore {
     }
 }
 
+/// What a store held at some moment.
+#[derive(Debug, Clone)]
+pub struct Backup(Rows);
+
 impl MemoryStore {
+    /// A copy of everything that is committed.
+    #[must_use]
+    pub fn backup(&self) -> Backup {
+        Backup(self.rows.lock().clone())
+    }
+
+    /// Goes back to a copy. Numbers of jobs are not given a second time.
+    pub fn restore(&self, Backup(mut copy): Backup) {
+        let mut rows = self.rows.lock();
+        copy.last_job = rows.last_job;
+        for job in copy.jobs.values_mut().filter(|job| !job.state().is_terminal()) {
+            job.restored = true;
+        }
+        *rows = copy;
+    }
+
     /// Makes every write take that long; a crash meanwhile loses it.
     pub fn set_delay(&self, delay: Duration) {
         self.behavior.lock().delay = delay;

@@ -16,13 +16,14 @@ type Checked = Result<(), &'static str>;
 
 impl Rows {
     pub(super) fn create(&mut self, job: NewJob) -> JobId {
-        let id = JobId(self.jobs.len() as u64 + 1);
+        self.last_job += 1;
+        let id = JobId(self.last_job);
         let at = job.spec.created_at;
         let rows = (0..).map(NodeIndex).zip(job.spec.nodes.iter()).zip(&job.ready);
         let nodes = rows.map(|((node, name), ready)| new_row(node, name, *ready, at)).collect();
         let history = vec![StateSpan { state: job.first_state, entered: at, left: None }];
         let header = Arc::new(job.spec.header());
-        let row = JobRow { spec: job.spec, header, history, finished_at: None, stop: None, nodes };
+        let row = JobRow { spec: job.spec, header, history, finished_at: None, stop: None, restored: false, nodes };
         self.jobs.insert(id, row);
         id
     }
@@ -86,6 +87,10 @@ impl Rows {
             Write::JobAborted { job, state, at, message } => {
                 self.finish(job, state, at)?;
                 self.event(job, EventKind::JobAborted, at, None, json!({ "message": message }), message);
+                Ok(())
+            }
+            Write::JobResumed { job } => {
+                self.job(job)?.restored = false;
                 Ok(())
             }
             Write::HoldEnded { transaction, late } => {

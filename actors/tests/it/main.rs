@@ -9,6 +9,7 @@ mod limits;
 mod logs;
 mod panics;
 mod recovery;
+mod restored;
 mod signs_of_life;
 mod stops;
 mod support;

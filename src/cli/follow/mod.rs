@@ -198,6 +198,7 @@ fn limit_in_words(answer: &Value) -> Option<String> {
         "node_turn" => "other runs on the same nodes".to_owned(),
         "dependencies" => "dependencies".to_owned(),
         "draining" => "the service, which is being drained".to_owned(),
+        "restored" => "the restore from a backup: `bunraku job resume` lets the job go on".to_owned(),
         "connection" => match answer.get("away_until").and_then(Value::as_str) {
             // After a start of the service its settle time comes on top, so this can be minutes.
             Some(until) => format!("nodes that are not connected; they are given up at {until} at the latest"),
@@ -257,6 +258,7 @@ mod tests {
             Limit::ConcurrentCompiles,
             Limit::ConcurrentRuns,
             Limit::ConcurrentTasks,
+            Limit::Restored,
             Limit::Draining,
             Limit::NodeTurn,
             Limit::Connection,

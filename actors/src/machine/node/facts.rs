@@ -21,6 +21,8 @@ pub struct Facts {
     pub compiling: Option<Option<Time>>,
     /// The job takes no new starts.
     pub stopping: bool,
+    /// The job was restored from a backup: nothing of it is sent again unasked.
+    pub restored: bool,
     /// The newest session that was known when the frame was handed to the transport.
     pub handed_over: u64,
     pub contact: Contact,
@@ -69,7 +71,9 @@ impl Facts {
     }
 
     pub(super) fn end(self, cause: Cause, reason: &str, hold: bool, rules: &Rules) -> (Node, Vec<NodeEffect>) {
-        let end = errored(&self.node, Words::of(rules.action.kind()), cause, reason);
+        let restored = self.restored && cause == Cause::OutcomeUnknown;
+        let reason = if restored { format!("{reason} (restored from a backup)") } else { reason.to_owned() };
+        let end = errored(&self.node, Words::of(rules.action.kind()), cause, &reason);
         (Node::Over, vec![NodeEffect::End { end: Box::new(end), hold }])
     }
 
@@ -87,7 +91,7 @@ impl Facts {
         if in_doubt {
             return self.end(Cause::OutcomeUnknown, "whether the request arrived is not known", true, rules);
         }
-        if self.stopping {
+        if self.stopping || self.restored {
             return self.undeliverable(rules);
         }
         self.deadline = now + rules.run_timeout;
@@ -98,7 +102,11 @@ impl Facts {
 
     /// The request did not arrive and is not sent again: nothing can be left running.
     pub(super) fn undeliverable(self, rules: &Rules) -> (Node, Vec<NodeEffect>) {
-        let reason = "the request did not arrive, and the job is being stopped";
+        let reason = if self.restored {
+            "the request did not arrive, and a job restored from a backup sends nothing again"
+        } else {
+            "the request did not arrive, and the job is being stopped"
+        };
         self.end(Cause::Undeliverable, reason, false, rules)
     }
 

@@ -115,6 +115,7 @@ impl Book {
             Write::JobState { .. }
             | Write::NodeResent { .. }
             | Write::NodeAccepted { .. }
+            | Write::JobResumed { .. }
             | Write::HoldEnded { .. } => panic!("not decided by these inputs: {write:?}"),
         }
     }

@@ -1,0 +1,140 @@
+//! A job that was unfinished in a backup which was restored: its agents may know more of it than the store.
+//!
+//! Until it is resumed it starts nothing, and asks about every node, also those without a start in the backup. A node
+//! whose agent knows the run gets its start now, and is followed like any other; one whose agent does not know it waits
+//! on. Where nobody answers before the job is stopped or its time is over, the outcome is unknown.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::inbox::Inbox;
+use crate::limits::Adopted;
+use crate::machine::{JobInput, judge};
+use crate::model::{Attempt, Cause, NodeIndex, NodeState, RunOutcome};
+use crate::ports::{RunSignal, StatusAnswer, Write};
+
+use super::actor::JobActor;
+use super::runs::Run;
+
+impl JobActor {
+    /// Begins to ask about the nodes that have no start.
+    pub(super) fn probe_all(&mut self) {
+        if !self.restored || !self.job().is_open() {
+            return;
+        }
+        let count = u32::try_from(self.spec.nodes.len()).unwrap_or(u32::MAX);
+        let waits = |node: &NodeIndex| matches!(self.job().node(*node), NodeState::New | NodeState::Ready);
+        let waiting: Vec<NodeIndex> = (0..count).map(NodeIndex).filter(waits).collect();
+        for node in waiting {
+            self.probe(node);
+        }
+    }
+
+    fn probe(&mut self, node: NodeIndex) {
+        let (spec, outlet) = (Arc::clone(&self.spec), self.outlet_of(node));
+        let (name, transaction) = (spec.node(node), spec.transaction(node, Attempt::FIRST));
+        self.probes.insert(node);
+        self.watched.insert(node);
+        self.ports.transport.expect(name, transaction, self.kind, outlet.clone());
+        if self.ports.transport.watch(name, self.watcher, outlet).is_some() {
+            self.ports.transport.query_status(name, transaction);
+        }
+    }
+
+    /// What the agent of a node without a start says.
+    pub(super) fn probed(&mut self, node: NodeIndex, signal: RunSignal) {
+        match signal {
+            RunSignal::Connected(_) => {
+                let transaction = self.spec.transaction(node, Attempt::FIRST);
+                self.ports.transport.query_status(self.spec.node(node), transaction);
+            }
+            RunSignal::Status(StatusAnswer::NeverArrived) => self.end_probe(node),
+            RunSignal::Accepted
+            | RunSignal::CatalogReady
+            | RunSignal::Ended(_)
+            | RunSignal::Status(StatusAnswer::Running | StatusAnswer::Over(_) | StatusAnswer::Unknown(_)) => {
+                self.found(node);
+            }
+            RunSignal::Unsent
+            | RunSignal::Sent
+            | RunSignal::CancelAccepted
+            | RunSignal::CancelRefused(_)
+            | RunSignal::Disconnected => {}
+        }
+    }
+
+    fn end_probe(&mut self, node: NodeIndex) {
+        if self.probes.remove(&node) {
+            self.ports.transport.forget(self.spec.transaction(node, Attempt::FIRST));
+            self.unwatch(node);
+        }
+    }
+
+    /// The node was started after the backup was made.
+    fn found(&mut self, node: NodeIndex) {
+        self.probes.remove(&node);
+        self.window.remove(node);
+        let name = self.spec.node(node).clone();
+        tracing::info!(job = %self.id, node = %name, "a run that the backup does not know");
+        let link = self.ports.transport.connection(&name);
+        let started_at = self.ports.clock.now();
+        let deadline = started_at.checked_add_signed(self.rules.run_timeout).unwrap_or(started_at + TimeDelta::days(1));
+        let inputs = Inbox::default();
+        let run = Run {
+            transaction: self.spec.transaction(node, Attempt::FIRST),
+            outlet: inputs.outlet(),
+            inputs: Some(inputs),
+            started_at,
+            deadline,
+            spool: link.as_ref().and_then(|link| link.spool.clone()),
+            link,
+            accepted: true,
+            compiling: true,
+            found: true,
+            crashes: 0,
+            unread: false,
+        };
+        let input = JobInput::Found { node, deadline, spool: run.spool.clone() };
+        // It runs, or may have: it counts, whatever is free.
+        self.pool.adopt_run(self.id, self.kind, &Adopted { node: name, compiling: true });
+        self.runs.insert(node, run);
+        self.decide(input);
+        self.decide(JobInput::Accepted { node });
+    }
+
+    /// The job is stopped, or its time is over: nodes that nobody answered for count as started, so that nobody says that
+    /// they never were. To be ended by [`JobActor::end_unanswered`] when that is decided.
+    pub(super) fn take_unanswered(&mut self) -> Vec<NodeIndex> {
+        let unanswered: Vec<NodeIndex> = self.probes.iter().copied().collect();
+        unanswered.iter().for_each(|node| self.found(*node));
+        unanswered
+    }
+
+    /// Nobody can tell how these ended.
+    pub(super) fn end_unanswered(&mut self, nodes: Vec<NodeIndex>) {
+        for node in nodes {
+            let description = "whether the run took place is not known (restored from a backup)".to_owned();
+            let outcome = RunOutcome::Unreadable { description };
+            let end = judge(self.spec.node(node), &self.spec.action, outcome, Cause::OutcomeUnknown);
+            self.end_run(node, Box::new(end), true);
+        }
+    }
+
+    /// Someone lets the job go on.
+    pub(super) fn resume(&mut self) {
+        if self.restored {
+            self.ledger.submit(vec![Write::JobResumed { job: self.id }]);
+        }
+    }
+
+    /// That is committed. Nodes that nobody answered for start under the id that they may have run under already: their
+    /// agents tell.
+    pub(super) fn resumed(&mut self) {
+        self.restored = false;
+        for node in std::mem::take(&mut self.probes) {
+            self.ports.transport.forget(self.spec.transaction(node, Attempt::FIRST));
+            self.unwatch(node);
+        }
+    }
+}

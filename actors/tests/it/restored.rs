@@ -1,0 +1,147 @@
+//! A database that was restored from a backup, beside agents that know more than it does: what really ran is found,
+//! nothing is sent again unasked, and what nobody can tell is called unknown.
+
+use bunraku_actors::handle::{Binding, Limits};
+use bunraku_actors::model::{CertName, JobId, JobState, NodeState, StopMode};
+use bunraku_actors::testing::{Backup, Script, until};
+
+use crate::support::{Service, World, seconds, settled};
+
+/// A job of six nodes, two at a time, and a copy of the store while the first two ran; the service is gone then.
+fn until_backup(limits: Limits, script: &Script) -> (World, Vec<CertName>, JobId, Backup) {
+    let (world, nodes) = World::flat(limits, 6, script);
+    let (job, backup) = world.live(async |service| {
+        let job = service.deploy(&nodes, 2).await;
+        service.reached(job, NodeState::Running, 2).await;
+        (job, world.store.backup())
+    });
+    (world, nodes, job, backup)
+}
+
+async fn asked_about_all(service: &Service<'_>) {
+    tokio::time::sleep(seconds(5)).await;
+    assert_eq!(service.engine.trouble(), None);
+}
+
+#[test]
+fn never_twice_what_ran_after_the_backup_is_found_and_not_run_again() {
+    let (world, _, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    world.live(async |service| assert_eq!(service.end(job).await, JobState::Finished));
+    assert_eq!(world.agents.executions().len(), 6);
+    world.store.restore(backup);
+    world.live(async |service| {
+        assert_eq!(service.end(job).await, JobState::Finished, "every outcome is known to some agent");
+        assert_eq!((world.agents.sends().len(), world.agents.executions().len()), (6, 6), "nothing was sent again");
+        assert_eq!(service.record(job).await.counts.get(NodeState::Finished), 6);
+    });
+}
+
+#[test]
+fn limits_hold_exactly_what_still_runs_counts_after_a_restore() {
+    let limits = Limits { concurrent_runs: 3, ..settled() };
+    let (world, nodes, job, backup) = until_backup(limits, &Script::lasting(seconds(100)));
+    world.live(async |service| {
+        service.reached(job, NodeState::Finished, 2).await;
+        service.reached(job, NodeState::Running, 2).await;
+    });
+    world.store.restore(backup);
+    world.live(async |service| {
+        asked_about_all(&service).await;
+        let counts = service.record(job).await.counts;
+        assert_eq!((counts.get(NodeState::Finished), counts.get(NodeState::Running)), (2, 2), "{counts:?}");
+        let next = service.deploy(&nodes, 0).await;
+        assert_ne!(next, job, "a number is given once");
+        service.reached(next, NodeState::Running, 1).await;
+        assert_eq!(service.end(next).await, JobState::Finished);
+        assert!(world.agents.peak(None) <= 3);
+    });
+}
+
+#[test]
+fn a_restored_job_waits_until_it_is_resumed() {
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    world.store.restore(backup);
+    world.live(async |service| {
+        service.reached(job, NodeState::Finished, 2).await;
+        tokio::time::sleep(seconds(3_600)).await;
+        assert_eq!(world.agents.executions().len(), 2, "nothing starts unasked");
+        assert_eq!(service.engine.live(job).await.unwrap().binding, Some(Binding::Restored));
+    });
+    world.live(async |service| {
+        asked_about_all(&service).await;
+        assert_eq!(world.agents.executions().len(), 2, "not after another restart either");
+        service.engine.resume(job).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(world.agents.executions().len(), nodes.len());
+        assert!(service.engine.resume(JobId(99)).await.is_err());
+        assert!(service.engine.resume(job).await.is_ok(), "one that is over needs nothing");
+    });
+}
+
+#[test]
+fn a_job_that_is_resumed_without_an_answer_runs_nothing_twice() {
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    world.live(async |service| assert_eq!(service.end(job).await, JobState::Finished));
+    world.store.restore(backup);
+    nodes.iter().for_each(|node| world.agents.disconnect(node));
+    world.live(async |service| {
+        asked_about_all(&service).await;
+        service.engine.resume_all().await.unwrap();
+        tokio::time::sleep(seconds(2)).await;
+        nodes.iter().for_each(|node| world.agents.connect(node));
+        assert_eq!(service.end(job).await, JobState::Finished);
+        assert_eq!(world.agents.executions().len(), 6, "the ids are those of the runs that took place");
+    });
+}
+
+#[test]
+fn never_a_lie_what_nobody_can_tell_is_unknown_and_says_why() {
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    world.live(async |service| assert_eq!(service.end(job).await, JobState::Finished));
+    world.store.restore(backup);
+    world.agents.disconnect(&nodes[5]);
+    world.live(async |service| {
+        service.reached(job, NodeState::Finished, 5).await;
+        let counts = service.engine.stop(job, StopMode::Plain).await.unwrap();
+        assert_eq!(counts.get(NodeState::Skipped), 0, "nobody says that it never started");
+        assert_eq!(service.end(job).await, JobState::Stopped);
+        let lost = world.store.node(job, "n0005").unwrap();
+        assert_eq!(service.cause(job, &nodes[5]), "outcome_unknown");
+        assert!(lost.message.contains("restored from a backup"), "{}", lost.message);
+        world.agents.connect(&nodes[5]);
+        until("its agent tells late", async || world.store.node(job, "n0005").unwrap().late.is_some()).await;
+        assert_eq!(world.store.node(job, "n0005").unwrap().late.unwrap().state, NodeState::Finished);
+    });
+}
+
+#[test]
+fn a_start_in_the_backup_that_never_arrived_is_not_sent_again() {
+    let limits = Limits { job_timeout: seconds(7_200), ..settled() };
+    let script = Script { lose_requests: 1, ..Script::lasting(seconds(20)) };
+    let (world, nodes, job, backup) = until_backup(limits, &script);
+    world.store.restore(backup);
+    world.live(async |service| {
+        service.reached(job, NodeState::Errored, 2).await;
+        assert_eq!(service.cause(job, &nodes[0]), "undeliverable");
+        assert_eq!(service.end(job).await, JobState::Failed, "the job's own time ends the wait");
+        assert_eq!(service.cause(job, &nodes[5]), "job_timed_out");
+        assert_eq!(world.agents.executions().len(), 0);
+    });
+}
+
+#[test]
+fn a_spool_that_is_gone_makes_a_restored_start_unknown() {
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(2_000)));
+    world.live(async |_| tokio::time::sleep(seconds(60)).await);
+    world.store.restore(backup);
+    world.agents.wipe(&nodes[0]);
+    world.agents.script(&nodes[0], Script { spool: Some("another".into()), ..Script::lasting(seconds(10)) });
+    world.agents.connect(&nodes[0]);
+    world.live(async |service| {
+        until("it is given up", async || service.cause(job, &nodes[0]) == "outcome_unknown").await;
+        let message = world.store.node(job, "n0000").unwrap().message;
+        assert!(message.ends_with("(restored from a backup)"), "{message}");
+        service.engine.stop(job, StopMode::Force).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Stopped);
+    });
+}
