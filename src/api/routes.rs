@@ -81,6 +81,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),
     endpoint!(POST post "/bunraku/v1/drain" ADMIN, drain::set),
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
+    endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" OPERATOR, live::resume),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
     endpoint!(GET get "/livez" Access::Open, health::live),
     endpoint!(GET get "/readyz" Access::Open, health::ready),

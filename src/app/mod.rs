@@ -1,5 +1,6 @@
 //! The application: wires everything together. Nothing depends on it but the command line.
 
+mod backup;
 pub mod init;
 mod notify;
 mod observe;
@@ -10,6 +11,7 @@ mod watchdog;
 use bunraku_actors::ports::Clock;
 use chrono::{DateTime, Utc};
 
+pub use backup::{DatabaseError, backup, restore};
 pub use serve::serve;
 use service::first_uri;
 pub use service::{Service, StartError};

@@ -34,7 +34,8 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
         let notifier = Arc::new(Notifier::from_environment());
         let mut service = Service::start(&config, Some(metrics)).await?;
         let watchdog = start_watchdog(&service, &notifier).context("cannot start the watchdog")?;
-        tracing::info!(api = %service.api_address(), broker = %service.broker_address(), "listening");
+        let (api, broker) = (service.api_address(), service.broker_address());
+        tracing::info!(%api, %broker, "listening");
         let engine = service.orchestrator().clone();
         let mut recovered = std::pin::pin!(engine.recovered());
         let mut ready = false;
@@ -42,7 +43,7 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
             let wish = tokio::select! {
                 () = &mut recovered, if !ready => {
                     ready = true;
-                    tracing::info!("ready");
+                    tracing::info!(%api, %broker, "ready");
                     notifier.tell("READY=1");
                     continue;
                 }

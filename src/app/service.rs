@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::backup::{DATABASE, DataLock, DatabaseError};
 use super::{SystemClock, observe};
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
@@ -35,6 +36,8 @@ const SESSIONS_LOOK: Duration = Duration::from_millis(100);
 pub enum StartError {
     #[error("cannot make {path}: {source}")]
     DataDir { path: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    InUse(#[from] DatabaseError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
     #[error(transparent)]
@@ -71,6 +74,7 @@ pub struct Service {
     broker: Broker,
     broker_runtime: BrokerRuntime,
     sessions: Arc<Sessions>,
+    _lock: DataLock,
     arbiters: Vec<Arbiter>,
     store: Store,
     tls_paths: TlsPaths,
@@ -86,13 +90,14 @@ impl Service {
     pub async fn start(config: &Config, metrics: Option<PrometheusHandle>) -> Result<Self, StartError> {
         let data = &config.data_dir;
         std::fs::create_dir_all(data).map_err(|source| StartError::DataDir { path: data.clone(), source })?;
+        let lock = DataLock::take(data)?;
         // Bound first, served last: a taken port is told before anything else happens.
         let (api_listener, api_address) = bind("server.listen", &config.server.listen)?;
         let broker_listen = listen_address("broker.listen", &config.broker.listen)?;
         let tls_paths = config.tls_paths();
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
         let store = Store::open(
-            data.join("bunraku.db"),
+            data.join(DATABASE),
             store::Options { sender_uri: first_uri(&config.server.names), ..store::Options::default() },
         )?;
         let directory = FileDirectory::start(directory_options(config)).await?;
@@ -144,6 +149,7 @@ impl Service {
             broker,
             broker_runtime,
             sessions,
+            _lock: lock,
             arbiters,
             store,
             tls_paths,

@@ -5,6 +5,7 @@
 
 mod agent;
 mod answers;
+mod backup;
 mod ca;
 mod client;
 mod deep;
@@ -71,6 +72,8 @@ enum Command {
     Node(node::NodeArgs),
     Token(token::TokenArgs),
     Drain(drain::DrainArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Ca(ca::CaArgs),
 }
 
@@ -130,6 +133,8 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Serve(args) => serve::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Ca(args) => ca::run(args, ctx),
+        Command::Backup(args) => backup::backup(args, ctx),
+        Command::Restore(args) => backup::restore(args, ctx),
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),

@@ -38,6 +38,9 @@ pub(super) enum Fault {
     /// The database contradicts itself.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),
+    /// The numbers that are to be given out cannot be reserved.
+    #[error("the file of reserved numbers beside the database cannot be written: {0}")]
+    Numbers(#[from] std::io::Error),
     /// SQLite's word.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -46,7 +49,11 @@ pub(super) enum Fault {
 impl Fault {
     /// `Some(advice)` when the file system or a lock is to blame: the same may succeed later.
     pub(super) fn advice(&self) -> Option<&'static str> {
-        let Self::Sqlite(error) = self else { return None };
+        let error = match self {
+            Self::Sqlite(error) => error,
+            Self::Numbers(_) => return Some("free space, or check owner and mode of the database's directory"),
+            Self::Refused(_) | Self::Inconsistent(_) => return None,
+        };
         Some(match error.sqlite_error_code()? {
             ErrorCode::DiskFull => "the disk is full: free space on the file system of the database",
             ErrorCode::SystemIoFailure => "reading or writing the database failed: check the disk and the kernel's log",

@@ -8,9 +8,11 @@
 //! [`Accounts`]: crate::api::accounts::Accounts
 
 mod accounts;
+mod backup;
 mod columns;
 mod decision;
 mod fault;
+mod high_water;
 mod job_store;
 mod reader;
 mod request;
@@ -33,8 +35,10 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+pub use self::backup::{BackupError, Restored, backup, restore};
 use self::fault::Fault;
 pub use self::fault::OpenError;
+use self::high_water::HighWater;
 use self::reader::Readers;
 use self::request::{Reply, Request};
 use self::shared::Shared;
@@ -86,10 +90,11 @@ impl Store {
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), doing: "read", source })?;
         let readers = Readers::open(path, options.readers, options.busy_timeout)?;
         let shared = Arc::new(Shared::new());
-        let (writer, outstanding) = Writer::new(connection, Arc::clone(&shared)).map_err(|fault| match fault {
-            Fault::Sqlite(source) => OpenError::Sqlite { path: path.to_owned(), doing: "read", source },
-            other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
-        })?;
+        let (writer, outstanding) =
+            Writer::new(connection, HighWater::open(path), Arc::clone(&shared)).map_err(|fault| match fault {
+                Fault::Sqlite(source) => OpenError::Sqlite { path: path.to_owned(), doing: "read", source },
+                other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
+            })?;
         let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(queue));
         let thread =

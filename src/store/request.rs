@@ -128,7 +128,7 @@ impl PackedWrite {
             Write::NodeUnstarted { .. } | Write::JobState { .. } => 3,
             Write::NodeStarted { .. } => 2,
             Write::HoldEnded { .. } => 2,
-            Write::NodeResent { .. } | Write::NodeAccepted { .. } => 1,
+            Write::NodeResent { .. } | Write::NodeAccepted { .. } | Write::JobResumed { .. } => 1,
         }
     }
 }

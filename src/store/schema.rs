@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/001_initial.sql"),
     include_str!("migrations/002_settings.sql"),
     include_str!("migrations/003_causes.sql"),
+    include_str!("migrations/004_restored.sql"),
 ];
 
 /// The write-ahead log is cut back to this after a burst.
@@ -46,6 +47,23 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(())).map_err(at("set up"))?;
     migrate(&mut connection, found).map_err(at("migrate"))?;
     Ok(connection)
+}
+
+/// Whether a file is a database that this release can open.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags(path, flags).map_err(|source| OpenError::Sqlite {
+        path: path.to_owned(),
+        doing: "open",
+        source,
+    })?;
+    match check_identity(&connection, path)? {
+        0 => Err(OpenError::NotOurs { path: path.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// The value of a setting that is fixed once: `first` if it was not set before. Writes only then.

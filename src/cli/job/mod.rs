@@ -1,6 +1,7 @@
 //! `bunraku job`: runs Puppet on nodes, and everything about jobs of either kind.
 
 mod list;
+mod resume;
 mod run;
 mod show;
 mod stop;
@@ -25,6 +26,7 @@ enum JobCommand {
     Show(show::ShowArgs),
     Watch(watch::WatchArgs),
     Stop(stop::StopArgs),
+    Resume(resume::ResumeArgs),
 }
 
 /// Carries out `bunraku job …`.
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: &JobArgs, ctx: &Context) -> Result<Exit, CliError>
         JobCommand::List(args) => list::run(args, ctx).await,
         JobCommand::Show(args) => show::run(args, ctx).await,
         JobCommand::Watch(args) => watch::run(args, ctx).await,
+        JobCommand::Resume(args) => resume::run(args, ctx).await,
         JobCommand::Stop(args) => stop::run(args, ctx).await,
     }
 }

@@ -39,6 +39,11 @@ impl Counters {
         Ok(Self { job, event, saved: (job, event) })
     }
 
+    /// The last numbers given out.
+    pub(super) fn last(&self) -> (JobId, EventSeq) {
+        (self.job, self.event)
+    }
+
     /// Writes what changed since the last save.
     pub(super) fn save(&mut self, connection: &Connection) -> Result<(), Fault> {
         let mut statement = connection.prepare_cached("UPDATE counters SET value = ?2 WHERE name = ?1")?;
@@ -168,6 +173,10 @@ impl<'a> Group<'a> {
             Write::StopAccepted { job, mode, at } => self.stop_accepted(*job, *mode, *at),
             Write::JobEnded { job, state, at } => self.job_ended(*job, *state, *at),
             Write::JobAborted { job, state, at, message } => self.job_aborted(*job, *state, *at, message),
+            Write::JobResumed { job } => {
+                let mut statement = self.connection.prepare_cached("UPDATE jobs SET restored = 0 WHERE id = ?1")?;
+                Ok(statement.execute([Db(*job)]).map(drop)?)
+            }
             Write::HoldEnded { transaction, late: _ } => self.hold_ended(*transaction, packed.late.as_deref()),
         }
     }

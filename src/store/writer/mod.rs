@@ -32,6 +32,7 @@ use self::group::{Counters, Effects, Group, Outcome};
 use self::live::LiveJob;
 use super::decision::{self, Decision};
 use super::fault::{Fault, leave_out};
+use super::high_water::HighWater;
 use super::request::{Request, TRANSACTION_ROWS};
 use super::rows;
 use super::shared::{RunChange, Shared};
@@ -52,6 +53,7 @@ pub(super) struct Writer {
     live: BTreeMap<JobId, LiveJob>,
     /// `None` until read, and after a transaction that failed.
     counters: Option<Counters>,
+    high_water: HighWater,
     decisions: VecDeque<Decision>,
 }
 
@@ -66,6 +68,7 @@ impl Writer {
     /// Reads what an earlier process left unfinished. A job that cannot be read is ended.
     pub(super) fn new(
         connection: Connection,
+        high_water: HighWater,
         shared: Arc<Shared>,
     ) -> Result<(Self, watch::Receiver<Outstanding>), Fault> {
         let (mut decisions, unreadable) = decision::load_all(&connection)?;
@@ -95,7 +98,8 @@ impl Writer {
             *counts.entry(decision.job).or_default() += 1;
         }
         let (outstanding, receiver) = watch::channel(counts);
-        let writer = Self { connection, shared, outstanding, live: BTreeMap::new(), counters: None, decisions };
+        let writer =
+            Self { connection, shared, outstanding, live: BTreeMap::new(), counters: None, high_water, decisions };
         // A file that takes no writes is told of before anybody relies on it.
         writer.probe();
         Ok((writer, receiver))
@@ -277,6 +281,8 @@ impl Writer {
             }
             let value = body(self, &mut effects)?;
             if let Some(counters) = &mut self.counters {
+                let (job, event) = counters.last();
+                self.high_water.reserve(job, event)?;
                 counters.save(&self.connection)?;
             }
             self.run_sql("COMMIT")?;

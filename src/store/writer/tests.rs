@@ -79,8 +79,9 @@ fn commit(writer: &mut Writer, request: Request) -> u64 {
 #[test]
 fn many_small_skips_in_one_group_do_not_make_a_large_transaction() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = schema::open_writer(&folder.path().join("bunraku.db"), Duration::from_secs(1)).unwrap();
-    let (mut writer, outstanding) = Writer::new(connection, Arc::new(Shared::new())).unwrap();
+    let path = folder.path().join("bunraku.db");
+    let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
+    let (mut writer, outstanding) = Writer::new(connection, HighWater::open(&path), Arc::new(Shared::new())).unwrap();
     let (reply, mut answer) = oneshot::channel();
     commit(&mut writer, Request::Create(Box::new(PackedJob::new(new_job()).unwrap()), reply));
     let job = answer.try_recv().unwrap().unwrap();

@@ -85,4 +85,9 @@ async fn the_live_view_of_a_job_that_is_over_is_its_last() {
     let live = "GET /bunraku/v1/jobs/{id}/live";
     viewer.get("/bunraku/v1/jobs/2/live").await.record(live, "over");
     viewer.get("/bunraku/v1/jobs/99/live").await.record(live, "unknown");
+    let resume = "POST /bunraku/v1/jobs/{id}/resume";
+    let operator = world.operator();
+    operator.post("/bunraku/v1/jobs/2/resume", json!({})).await.record(resume, "over");
+    operator.post("/bunraku/v1/jobs/99/resume", json!({})).await.record(resume, "unknown");
+    viewer.post("/bunraku/v1/jobs/2/resume", json!({})).await.record(resume, "viewer");
 }

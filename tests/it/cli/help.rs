@@ -24,6 +24,9 @@ fn help_texts() {
         "token revoke",
         "ca issue",
         "drain",
+        "backup",
+        "restore",
+        "job resume",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");

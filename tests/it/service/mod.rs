@@ -7,5 +7,6 @@ mod killed;
 mod logs;
 mod metrics;
 mod restart;
+mod restored;
 mod start;
 mod stop_under_load;

@@ -55,17 +55,47 @@ async fn databases_of_every_schema_open() {
         render(&newest).await;
     }
     for schema in SCHEMAS {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::copy(fixture(schema), folder.path().join("bunraku.db")).unwrap();
-        let store = Store::open(folder.path().join("bunraku.db"), Options::default()).unwrap();
-        let first = store.job(JobId(1)).await.unwrap().unwrap();
-        assert_eq!((first.state, first.finished_at), (JobState::Failed, Some(at(4))));
-        let second = store.job(JobId(2)).await.unwrap().unwrap();
-        assert_eq!(second.counts.get(NodeState::Skipped), 1_198);
-        assert_eq!(store.holds().await.unwrap().len(), 1);
-        assert_eq!(store.open_runs(&deploy_spec(1).nodes[0]).await.unwrap().len(), 1);
-        assert_eq!(store.token(TokenHash::of("fixture")).await.unwrap().unwrap().login, "ops");
-        assert_consistent(&store).await;
-        assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(3), "numbers go on");
+        assert_opens(&fixture(schema)).await;
     }
+}
+
+/// The numbered scripts, in order.
+fn scripts() -> Vec<(u32, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    (1..).zip(files.iter().map(|file| std::fs::read_to_string(file).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn an_upgrade_may_begin_at_any_schema() {
+    let scripts = scripts();
+    for newest in 1..=scripts.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.db");
+        std::fs::copy(fixture(1), &path).unwrap();
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        for (number, script) in &scripts[1..newest] {
+            connection.execute_batch(script).unwrap();
+            connection.pragma_update(None, "user_version", number).unwrap();
+        }
+        drop(connection);
+        assert_opens(&path).await;
+    }
+}
+
+/// Opens a copy of a database with the jobs of [`write_jobs`], and reads them.
+async fn assert_opens(database: &std::path::Path) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(database, folder.path().join("bunraku.db")).unwrap();
+    let store = Store::open(folder.path().join("bunraku.db"), Options::default()).unwrap();
+    let first = store.job(JobId(1)).await.unwrap().unwrap();
+    assert_eq!((first.state, first.finished_at), (JobState::Failed, Some(at(4))));
+    let second = store.job(JobId(2)).await.unwrap().unwrap();
+    assert_eq!(second.counts.get(NodeState::Skipped), 1_198);
+    assert_eq!(store.holds().await.unwrap().len(), 1);
+    assert_eq!(store.open_runs(&deploy_spec(1).nodes[0]).await.unwrap().len(), 1);
+    assert_eq!(store.token(TokenHash::of("fixture")).await.unwrap().unwrap().login, "ops");
+    assert_consistent(&store).await;
+    assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(3), "numbers go on");
 }

@@ -54,6 +54,11 @@ impl Served {
         Self { client, broker, log: site.dir().join("serve.log"), config, process: None }
     }
 
+    /// The configuration file.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Starts the process; its log goes on in one file.
     pub(crate) fn start(&mut self) {
         self.start_with(|_| {});

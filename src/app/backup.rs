@@ -1,0 +1,71 @@
+//! `bunraku backup` and `bunraku restore`: copies of the database of a configuration.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::config::{Config, ConfigError};
+use crate::store::{self, BackupError, Restored};
+
+/// The name of the database in the data directory.
+pub(super) const DATABASE: &str = "bunraku.db";
+/// Locked by a running service: the lock is the kernel's, and ends with the process however it ends.
+const LOCK: &str = "serve.lock";
+
+/// Why a database was neither copied nor replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error("a service runs on {0}: stop it first")]
+    Running(PathBuf),
+    #[error("cannot lock {path}: {source}")]
+    Lock { path: PathBuf, source: io::Error },
+}
+
+/// Held by whoever has a data directory for itself.
+#[derive(Debug)]
+pub(super) struct DataLock {
+    _file: File,
+}
+
+impl DataLock {
+    /// Takes the lock of a data directory.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Running`] when somebody has it.
+    pub(super) fn take(data_dir: &Path) -> Result<Self, DatabaseError> {
+        let path = data_dir.join(LOCK);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|source| DatabaseError::Lock { path: path.clone(), source })?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatabaseError::Running(data_dir.to_owned())),
+            Err(error) => Err(DatabaseError::Lock { path, source: error.into() }),
+        }
+    }
+}
+
+/// Copies the database of a configuration, also while its service runs.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub fn backup(config: &Path, to: &Path) -> Result<(), DatabaseError> {
+    let config = Config::load(config)?;
+    Ok(store::backup(&config.data_dir.join(DATABASE), to)?)
+}
+
+/// Puts a copy in the place of the database of a configuration whose service does not run.
+///
+/// # Errors
+/// See [`DatabaseError`].
+pub fn restore(config: &Path, from: &Path, resume: bool) -> Result<Restored, DatabaseError> {
+    let config = Config::load(config)?;
+    let _lock = DataLock::take(&config.data_dir)?;
+    Ok(store::restore(from, &config.data_dir.join(DATABASE), resume)?)
+}

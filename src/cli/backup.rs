@@ -1,0 +1,107 @@
+//! `bunraku backup` and `bunraku restore`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use crate::app::{self, DatabaseError};
+
+const BACKUP_EXAMPLES: &str = "\
+Example:
+  bunraku backup /var/backups/bunraku-$(date +%F).db
+
+The service may run meanwhile. Keys, certificates and configuration are not in the copy.";
+
+const RESTORE_EXAMPLES: &str = "\
+Example:
+  systemctl stop bunraku && bunraku restore /var/backups/bunraku-2031-05-04.db
+
+What was there is kept beside it. Jobs that were not over in the copy ask every node what became of it,
+and start nothing more until `bunraku job resume`.";
+
+/// Copy the database to a file, also of a running service
+#[derive(Debug, clap::Args)]
+#[command(after_help = BACKUP_EXAMPLES)]
+pub(crate) struct BackupArgs {
+    /// A new file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// Put a backup in the place of the database of a service that does not run
+#[derive(Debug, clap::Args)]
+#[command(after_help = RESTORE_EXAMPLES)]
+pub(crate) struct RestoreArgs {
+    /// What `bunraku backup` wrote
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Let jobs that were not over go on by themselves
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The service's configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BUNRAKU_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/bunraku/bunraku.yaml"
+    )]
+    config: PathBuf,
+}
+
+/// Carries out `bunraku backup`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) fn backup(args: &BackupArgs, ctx: &Context) -> Result<Exit, CliError> {
+    app::backup(&args.config.config, &args.file).map_err(explain)?;
+    if ctx.out.is_json() {
+        ctx.out.json(&json!({ "file": args.file }));
+    } else {
+        ctx.out.line(format!("the database is in {}", args.file.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Carries out `bunraku restore`.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) fn restore(args: &RestoreArgs, ctx: &Context) -> Result<Exit, CliError> {
+    let restored = app::restore(&args.config.config, &args.file, args.resume).map_err(explain)?;
+    if ctx.out.is_json() {
+        let (unfinished, job) = (restored.unfinished, restored.job);
+        ctx.out.json(&json!({ "kept": restored.kept, "unfinished_jobs": unfinished, "last_skipped_job": job }));
+        return Ok(Exit::Done);
+    }
+    if let Some(kept) = &restored.kept {
+        ctx.out.line(format!("the database of before is in {}", kept.display()));
+    }
+    ctx.out.line(format!("the next job is number {}", restored.job + 1));
+    if restored.unfinished > 0 && !args.resume {
+        let jobs = restored.unfinished;
+        ctx.out.note(format!("{jobs} jobs were not over: they start nothing more until `bunraku job resume`"));
+    }
+    Ok(Exit::Done)
+}
+
+/// A file or a service that is in the way is for the user to move; the rest is this machine's trouble.
+fn explain(error: DatabaseError) -> CliError {
+    match error {
+        DatabaseError::Config(_) | DatabaseError::Running(_) | DatabaseError::Backup(_) => {
+            CliError::Usage(error.to_string())
+        }
+        DatabaseError::Lock { .. } => CliError::Other(error.into()),
+    }
+}
