@@ -186,7 +186,7 @@ impl Service {
         if let Err(error) = self.api_tls.reload() {
             tracing::error!(%error, "the API keeps its certificates");
         }
-        match self.broker.reload_tls().await {
+        match self.broker.reload_tls() {
             Ok(closed) => tracing::info!(closed, "certificates and revocation lists read again"),
             Err(error) => tracing::error!(%error, "the broker keeps its certificates"),
         }
@@ -222,7 +222,7 @@ impl Service {
             tracing::error!(%error, "the engine did not end well");
         }
         self.api.stop(true).await;
-        let closing = self.broker_runtime.handle().spawn(self.broker.shutdown(false));
+        let closing = self.broker_runtime.handle().spawn(self.broker.shutdown());
         if let Err(error) = closing.await {
             tracing::error!(%error, "the broker did not end well");
         }

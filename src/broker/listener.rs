@@ -17,10 +17,10 @@ use tracing::Instrument as _;
 
 use super::router::Router;
 use super::sessions::{AGENT, Newcomer, Session};
-use super::silent::Silent;
+use super::silent::{Place, Silent};
 use super::upgrade::{HEAD_LIMIT, Refusal, Upgrade};
 use super::{same_node, session};
-use crate::tls;
+use crate::tls::{self, ReloadableVerifier};
 
 /// The pause after a failed accept, which mostly means that the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +30,9 @@ const TURN: Duration = Duration::from_millis(250);
 /// Accepts connections until told to stop.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
+    /// Replaced at every reload, after the verifier.
     pub(super) tls: Arc<ArcSwap<ServerConfig>>,
+    pub(super) verifier: Arc<ReloadableVerifier>,
     pub(super) router: Arc<Router>,
     /// Held by every connection, so that the end of all of them can be awaited.
     pub(super) alive: mpsc::Sender<()>,
@@ -48,7 +50,7 @@ enum Failed {
     Refused(Refusal),
     #[error("the handshake took too long")]
     TooSlow,
-    #[error("too many connections that say nothing")]
+    #[error("too many connections of which nobody knows whose they are")]
     Silent,
 }
 
@@ -72,6 +74,8 @@ type Admitted = (TlsStream<TcpStream>, String, Arc<Session>);
 struct Door {
     silent: Silent,
     handshakes: Arc<Semaphore>,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    verifier: Arc<ReloadableVerifier>,
     router: Arc<Router>,
 }
 
@@ -79,8 +83,10 @@ impl Listener {
     pub(super) async fn run(mut self) {
         let options = &self.router.options;
         let door = Door {
-            silent: Silent::new(options.max_silent),
+            silent: Silent::new(options.max_silent, options.silent_grace),
             handshakes: Arc::new(Semaphore::new(options.max_handshakes)),
+            tls: self.tls,
+            verifier: self.verifier,
             router: Arc::clone(&self.router),
         };
         loop {
@@ -96,10 +102,15 @@ impl Listener {
                     continue;
                 }
             };
-            let (tls, door, alive) = (self.tls.load_full(), door.clone(), self.alive.clone());
+            // Without a place for it nobody else is accepted: the next ones wait in the kernel's backlog.
+            let place = tokio::select! {
+                place = door.silent.enter() => place,
+                _ = self.stop.changed() => return,
+            };
+            let (door, alive) = (door.clone(), self.alive.clone());
             tokio::spawn(async move {
                 // Boxed, so that the memory of the handshake is gone while the session idles.
-                let admitted = Box::pin(door.admit(stream, tls)).await;
+                let admitted = Box::pin(door.admit(stream, place)).await;
                 if let Some((stream, response, session)) = admitted {
                     tokio::spawn(async move {
                         session::run(stream, response, session, door.router).await;
@@ -112,11 +123,11 @@ impl Listener {
 }
 
 impl Door {
-    async fn admit(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Option<Admitted> {
+    async fn admit(&self, stream: TcpStream, place: Place) -> Option<Admitted> {
         let limit = self.router.options.handshake_timeout;
         let peer = stream.peer_addr().ok();
         let about = tracing::debug_span!("handshake", ?peer, node = tracing::field::Empty);
-        let failed = match timeout(limit, self.pass(stream, tls)).instrument(about.clone()).await {
+        let failed = match timeout(limit, self.pass(stream, place)).instrument(about.clone()).await {
             Ok(Ok(admitted)) => return Some(admitted),
             Ok(Err(failed)) => failed,
             Err(_) => Failed::TooSlow,
@@ -126,15 +137,16 @@ impl Door {
         None
     }
 
-    async fn pass(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Admitted, Failed> {
+    async fn pass(&self, stream: TcpStream, place: Place) -> Result<Admitted, Failed> {
         // Frames are written whole; waiting for more to send only delays them.
         stream.set_nodelay(true)?;
         // Until the client has said hello there is nothing to compute, so nobody waits for it.
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
-        let hello = self.silent.enter().wait(hello).await.ok_or(Failed::Silent)?.map_err(Failed::Tls)?;
-        let mut stream = self.shake_hands(hello, tls).await.map_err(Failed::Tls)?;
+        let hello = place.wait(hello).await.ok_or(Failed::Silent)?.map_err(Failed::Tls)?;
+        let tls = self.tls.load_full();
+        let mut stream = self.shake_hands(hello, Arc::clone(&tls)).await?;
         let entered = match read_head(&mut stream).await {
-            Ok(head) => enter(&stream, &head, &self.router),
+            Ok(head) => self.enter(&stream, &head, &tls),
             Err(Failed::Refused(refusal)) => Err(refusal),
             Err(failed) => return Err(failed),
         };
@@ -153,17 +165,47 @@ impl Door {
         &self,
         hello: StartHandshake<TcpStream>,
         tls: Arc<ServerConfig>,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> Result<TlsStream<TcpStream>, Failed> {
         let turn = self.handshakes.acquire().await;
         let mut handshake = std::pin::pin!(hello.into_stream(tls));
         tokio::select! {
             biased;
-            done = &mut handshake => return done,
+            done = &mut handshake => return done.map_err(Failed::Tls),
             () = sleep(TURN) => {}
         }
         // Its peer is slow, or keeps us waiting on purpose: the others need not.
         drop(turn);
-        handshake.await
+        let place = self.silent.enter().await;
+        place.wait(handshake).await.ok_or(Failed::Silent)?.map_err(Failed::Tls)
+    }
+
+    /// Decides about an upgrade request; on success the session is registered. `tls`: what the handshake was made with.
+    fn enter(
+        &self,
+        stream: &TlsStream<TcpStream>,
+        head: &[u8],
+        tls: &Arc<ServerConfig>,
+    ) -> Result<(String, Arc<Session>), Refusal> {
+        let upgrade = Upgrade::parse(head)?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+        let leaf = chain.first().ok_or(Refusal::NO_COMMON_NAME)?;
+        let node = tls::common_name(leaf).map_err(|_| Refusal::NO_COMMON_NAME)?;
+        tracing::Span::current().record("node", node.as_str());
+        let options = &self.router.options;
+        if upgrade.kind != AGENT && !options.controllers.contains(&node) {
+            return Err(Refusal::TYPE_REFUSED);
+        }
+        // Our own sender URI is not for rent, not even to a configured controller.
+        if same_node(&node, options.own_uri.common_name()) && upgrade.kind == options.own_uri.kind() {
+            return Err(Refusal::TYPE_REFUSED);
+        }
+        let response = upgrade.response();
+        let Upgrade { kind, spool, agent, .. } = upgrade;
+        let newcomer = Newcomer { node, kind, spool, agent, chain };
+        // What a reload that came during the handshake refuses now was accepted before.
+        let accepted =
+            |newcomer: &Newcomer| Arc::ptr_eq(&self.tls.load(), tls) || self.verifier.accepts(&newcomer.chain);
+        Ok((response, self.router.sessions.join(newcomer, options.max_connections, accepted)?))
     }
 }
 
@@ -179,25 +221,4 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>, Fail
         }
     }
     Ok(head)
-}
-
-/// Decides about an upgrade request; on success the session is registered.
-fn enter(stream: &TlsStream<TcpStream>, head: &[u8], router: &Router) -> Result<(String, Arc<Session>), Refusal> {
-    let upgrade = Upgrade::parse(head)?;
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-    let leaf = chain.first().ok_or(Refusal::NO_COMMON_NAME)?;
-    let node = tls::common_name(leaf).map_err(|_| Refusal::NO_COMMON_NAME)?;
-    tracing::Span::current().record("node", node.as_str());
-    let options = &router.options;
-    if upgrade.kind != AGENT && !options.controllers.contains(&node) {
-        return Err(Refusal::TYPE_REFUSED);
-    }
-    // Our own sender URI is not for rent, not even to a configured controller.
-    if same_node(&node, options.own_uri.common_name()) && upgrade.kind == options.own_uri.kind() {
-        return Err(Refusal::TYPE_REFUSED);
-    }
-    let response = upgrade.response();
-    let Upgrade { kind, spool, agent, .. } = upgrade;
-    let newcomer = Newcomer { node, kind, spool, agent, chain };
-    Ok((response, router.sessions.join(newcomer, options.max_connections)?))
 }

@@ -21,8 +21,10 @@ pub struct Options {
     pub max_connections: usize,
     /// TLS handshakes at once; the next ones wait for their turn. One whose peer keeps it waiting gives its turn up.
     pub max_handshakes: usize,
-    /// Connections that have said nothing yet, at most; one more turns the oldest away.
+    /// Connections that have said nothing yet, or keep their handshake waiting, at most; one more turns the oldest away.
     pub max_silent: usize,
+    /// So long such a connection may stay whoever else comes; until then the next ones wait in the kernel's backlog.
+    pub silent_grace: Duration,
     /// From accept to the end of the upgrade.
     pub handshake_timeout: Duration,
     /// A session from which nothing arrives for so long is ended; three ping intervals of a pxp-agent.
@@ -33,7 +35,7 @@ pub struct Options {
     pub write_timeout: Duration,
     /// The largest message from a peer.
     pub max_message_size: usize,
-    /// The pause between two sessions where many are closed one after the other.
+    /// The pause between two sessions that are ended because their certificates are refused now.
     pub close_pace: Duration,
 }
 
@@ -48,6 +50,7 @@ impl Options {
             max_connections: 15_000,
             max_handshakes: 256,
             max_silent: 4_096,
+            silent_grace: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(360),
             ping_interval: Some(Duration::from_secs(120)),

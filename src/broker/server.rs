@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::listener::Listener;
 use super::router::Router;
-use super::sessions::{Sessions, Stop};
+use super::sessions::{Session, Sessions, Stop};
 use super::ws::Close;
 use super::{Controller, Options};
 use crate::tls::{self, ReloadableVerifier, TlsError, TlsPaths};
 
 /// How often subscribers of the inventory get what changed.
 const INVENTORY_INTERVAL: Duration = Duration::from_secs(1);
+/// When the broker stops, its sessions end so far apart, …
+const STOP_PACE: Duration = Duration::from_millis(1);
+/// … but all of them within this time.
+const STOP_SPREAD: Duration = Duration::from_secs(5);
 /// So long the end of all sessions is awaited after they were told to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -41,6 +46,8 @@ pub struct Broker {
     stop: watch::Sender<bool>,
     ended: mpsc::Receiver<()>,
     listening: AbortHandle,
+    /// The runtime that everything of the broker runs on.
+    runtime: Handle,
 }
 
 impl Broker {
@@ -66,11 +73,17 @@ impl Broker {
         let (stop, stopped) = watch::channel(false);
         // Nothing is ever sent: the channel only tells when the last session has dropped its end.
         let (alive, ended) = mpsc::channel(1);
-        let listener =
-            Listener { socket, tls: Arc::clone(&tls), router: Arc::clone(&router), alive, stop: stopped.clone() };
+        let listener = Listener {
+            socket,
+            tls: Arc::clone(&tls),
+            verifier: Arc::clone(&verifier),
+            router: Arc::clone(&router),
+            alive,
+            stop: stopped.clone(),
+        };
         let listening = tokio::spawn(listener.run()).abort_handle();
         tokio::spawn(publish_inventory(Arc::clone(&router), stopped));
-        Ok(Self { address, paths, verifier, tls, router, stop, ended, listening })
+        Ok(Self { address, paths, verifier, tls, router, stop, ended, listening, runtime: Handle::current() })
     }
 
     /// The address that was bound.
@@ -85,43 +98,52 @@ impl Broker {
         move || listening.is_finished().then(|| format!("nothing listens on {address} for agents any more"))
     }
 
-    /// Reads certificate, CA bundle and CRLs again, then ends the sessions whose certificate is refused now, one after
-    /// the other; returns how many. On an error everything stays as it was.
+    /// Reads certificate, CA bundle and CRLs again; the sessions whose certificate is refused now end one after the other
+    /// from then on. Returns how many those are. On an error everything stays as it was.
     ///
     /// # Errors
     /// When a file is unusable.
-    pub async fn reload_tls(&self) -> Result<usize, TlsError> {
+    pub fn reload_tls(&self) -> Result<usize, TlsError> {
         let config = tls::server_config(&self.paths, Arc::clone(&self.verifier))?;
         self.verifier.reload(&self.paths)?;
+        // Before the sessions are looked at: a handshake that began before is judged anew when it ends.
         self.tls.store(Arc::new(config));
-        let mut ended = 0;
-        for session in self.router.sessions.all() {
-            if !self.verifier.accepts(&session.chain) {
-                if ended > 0 {
-                    sleep(self.router.options.close_pace).await;
-                }
-                session.stop(Stop::Close(Close { code: 1012, reason: "CRL reloaded" }));
-                ended += 1;
-            }
-        }
-        Ok(ended)
+        let mut refused = self.router.sessions.all();
+        refused.retain(|session| !self.verifier.accepts(&session.chain));
+        let (count, pace) = (refused.len(), self.router.options.close_pace);
+        // Their agents come back at once, and each of them costs a handshake.
+        self.runtime.spawn(end_all(refused, pace, Close { code: 1012, reason: "CRL reloaded" }));
+        Ok(count)
     }
 
-    /// Accepts nobody any more, ends all sessions (1012) and waits until they are gone, or long enough. `paced`: one
-    /// after the other, so that the agents do not come back all at once.
-    pub async fn shutdown(mut self, paced: bool) {
+    /// Accepts nobody any more, ends all sessions (1012) and waits until they are gone, or long enough. Many of them end
+    /// one after the other, so that their agents do not come back all at once.
+    pub async fn shutdown(mut self) {
         // An error only says that the listener is gone already.
         let _ = self.stop.send(true);
         self.router.sessions.refuse_newcomers();
-        for session in self.router.sessions.all() {
-            session.stop(Stop::Close(Close { code: 1012, reason: "Service restart." }));
-            if paced {
-                sleep(self.router.options.close_pace).await;
-            }
-        }
+        let sessions = self.router.sessions.all();
+        let pace = stop_pace(sessions.len());
+        end_all(sessions, pace, Close { code: 1012, reason: "Service restart." }).await;
         if timeout(DRAIN_LIMIT, self.ended.recv()).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
+    }
+}
+
+/// The pause between two sessions when so many end because the broker stops.
+fn stop_pace(sessions: usize) -> Duration {
+    let sessions = u32::try_from(sessions).unwrap_or(u32::MAX).max(1);
+    STOP_PACE.min(STOP_SPREAD / sessions)
+}
+
+/// Ends sessions one after the other.
+async fn end_all(sessions: Vec<Arc<Session>>, pace: Duration, close: Close) {
+    // A zero period is none; ticks that came too late are made up for, so that the whole takes no longer.
+    let mut ticks = interval(pace.max(Duration::from_micros(1)));
+    for session in sessions {
+        ticks.tick().await;
+        session.stop(Stop::Close(close));
     }
 }
 
@@ -133,5 +155,17 @@ async fn publish_inventory(router: Arc<Router>, mut stop: watch::Receiver<bool>)
             _ = tick.tick() => router.publish_inventory(),
             _ = stop.changed() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_paced_and_bounded() {
+        assert_eq!([stop_pace(0), stop_pace(1), stop_pace(5_000)], [STOP_PACE; 3]);
+        let pace = stop_pace(100_000);
+        assert!(pace > Duration::ZERO && pace * 100_000 <= STOP_SPREAD);
     }
 }

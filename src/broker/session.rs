@@ -283,7 +283,7 @@ mod tests {
         let sessions = Sessions::new();
         let node = "a".to_owned().try_into().unwrap();
         let newcomer = Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() };
-        let session = sessions.join(newcomer, 1).unwrap();
+        let session = sessions.join(newcomer, 1, |_| true).unwrap();
         let router = Arc::new(Router::new(options, sessions, Arc::new(Deaf)));
         let task = run(tokio::io::empty(), String::new(), session, router);
         assert!(size_of_val(&task) <= 4096, "{} bytes", size_of_val(&task));

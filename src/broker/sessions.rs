@@ -178,8 +178,14 @@ impl Sessions {
         self.depths.read()
     }
 
-    /// Enters a session and ends an older one with the same URI.
-    pub(super) fn join(&self, newcomer: Newcomer, max: usize) -> Result<Arc<Session>, Refusal> {
+    /// Enters a session and ends an older one with the same URI. `accepted` tells whether its certificate still is: asked
+    /// in the moment of entering, so that whoever changes what is accepted and then looks at all sessions misses none.
+    pub(super) fn join(
+        &self,
+        newcomer: Newcomer,
+        max: usize,
+        accepted: impl FnOnce(&Newcomer) -> bool,
+    ) -> Result<Arc<Session>, Refusal> {
         let uri = Uri::of(newcomer.node.as_str(), &newcomer.kind);
         let now = Instant::now();
         let mut guard = self.registered.write();
@@ -187,6 +193,9 @@ impl Sessions {
         let supersedes = registered.sessions.contains_key(&uri);
         if registered.stopping {
             return Err(Refusal::STOPPING);
+        }
+        if !accepted(&newcomer) {
+            return Err(Refusal::REVOKED);
         }
         if supersedes && registered.contention.refuses(&uri, now) {
             return Err(Refusal::CONTENDED);
@@ -295,8 +304,8 @@ mod tests {
     async fn the_newest_session_wins_and_a_late_end_of_the_old_one_changes_nothing() {
         let sessions = Sessions::new();
         let node = CertName::parse("a").unwrap();
-        let old = sessions.join(newcomer("a"), 10).unwrap();
-        let new = sessions.join(newcomer("a"), 10).unwrap();
+        let old = sessions.join(newcomer("a"), 10, |_| true).unwrap();
+        let new = sessions.join(newcomer("a"), 10, |_| true).unwrap();
         assert!(new.peer.generation > old.peer.generation);
         assert_eq!(old.stopped().await, Stop::Superseded);
         assert!(!sessions.leave(&old) && old.is_superseded() && !new.is_superseded());
@@ -308,12 +317,12 @@ mod tests {
     #[tokio::test]
     async fn limits_and_contention_refuse_at_the_door() {
         let sessions = Sessions::new();
-        sessions.join(newcomer("a"), 1).unwrap();
-        assert_eq!(sessions.join(newcomer("b"), 1).unwrap_err(), Refusal::FULL);
-        let refused = (0..10).find_map(|_| sessions.join(newcomer("a"), 1).err());
+        sessions.join(newcomer("a"), 1, |_| true).unwrap();
+        assert_eq!(sessions.join(newcomer("b"), 1, |_| true).unwrap_err(), Refusal::FULL);
+        let refused = (0..10).find_map(|_| sessions.join(newcomer("a"), 1, |_| true).err());
         assert_eq!(refused, Some(Refusal::CONTENDED), "superseding needs no free place, but has a rate");
         assert_eq!(sessions.with_connection(&CertName::parse("a").unwrap(), |_, contended| contended), Some(true));
         sessions.refuse_newcomers();
-        assert_eq!(sessions.join(newcomer("c"), 9).unwrap_err(), Refusal::STOPPING);
+        assert_eq!(sessions.join(newcomer("c"), 9, |_| true).unwrap_err(), Refusal::STOPPING);
     }
 }

@@ -46,6 +46,7 @@ macro_rules! refusals {
 refusals! {
     BAD_REQUEST = 400 "bad_request" "this is not an HTTP/1.1 request for a WebSocket";
     NO_COMMON_NAME = 403 "no_common_name" "the client certificate has no common name that is a certname";
+    REVOKED = 403 "revoked" "the client certificate is not accepted any more";
     TYPE_REFUSED = 403 "type_refused" "this certificate may not connect as this client type";
     UNKNOWN_PATH = 404 "unknown_path" "PCP version 2 is served at /pcp2/ and /pcp2/<client type>";
     VERSION_1 = 404 "version_1" "PCP version 1 is not served; set pcp-version 2 and use /pcp2/";

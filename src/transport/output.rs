@@ -38,7 +38,7 @@ pub(super) fn cut_list(mut list: Vec<Value>, limit: usize) -> (Vec<Value>, u64) 
 }
 
 /// Cuts both outputs of a run so that together they keep at most `limit` bytes, the beginning of each. What the agent
-/// cut already is counted in.
+/// says of the whole stays.
 ///
 /// Standard error keeps at least a quarter of the room, if it needs it: that is where the reason stands.
 pub(super) fn cut(stdout: String, stderr: String, limit: usize) -> (String, String) {
@@ -55,41 +55,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_outputs_stay_and_long_ones_say_what_is_missing() {
+    fn short_outputs_stay_and_long_ones_say_how_long_they_were() {
         assert_eq!(cut("ab".into(), "cd".into(), 4), ("ab".into(), "cd".into()));
         let (stdout, stderr) = cut("x".repeat(100), "why".into(), 40);
-        assert_eq!(stdout, format!("{}\n… [cut by bunraku: 63 bytes left out]\n", "x".repeat(37)));
+        assert_eq!(stdout, format!("{}\n… [cut by bunraku: 100 bytes in all]\n", "x".repeat(37)));
         assert_eq!(stderr, "why");
         let (stdout, stderr) = cut("ok".into(), "y".repeat(100), 40);
-        assert_eq!((stdout.as_str(), stderr.contains("62 bytes left out")), ("ok", true));
-        let by_agent = Cut::parse("z".repeat(1000)).to(40).into_text();
-        let (stdout, _) = cut(by_agent.clone(), String::new(), 40);
-        assert_eq!(stdout, by_agent, "the agent's mark stays, and its number");
-        let (stdout, _) = cut(by_agent, String::new(), 30);
-        assert!(stdout.ends_with("z\n… [cut by bunraku: 970 bytes left out]\n"), "{stdout}");
+        assert_eq!((stdout.as_str(), stderr.contains("100 bytes in all")), ("ok", true));
     }
 
-    /// The length of the beginning that was kept, and the number of bytes that the marker tells.
+    #[test]
+    fn the_agents_mark_stays_wherever_the_server_cuts() {
+        let by_agent = Cut::of_bytes(&[b'z'; 40], 1000, false).into_text();
+        for limit in [by_agent.len(), 41, 40] {
+            let (stdout, _) = cut(by_agent.clone(), String::new(), limit);
+            assert_eq!(stdout, by_agent, "at {limit}");
+        }
+        let (stdout, _) = cut(by_agent, String::new(), 30);
+        assert_eq!(stdout, format!("{}\n… [cut by bunraku: 1000 bytes in all]\n", "z".repeat(30)));
+    }
+
+    /// The length of the beginning that was kept, and what is said of the whole.
     fn kept(cut: &str, whole: &str) -> (usize, usize) {
         if cut == whole {
-            return (whole.len(), 0);
+            return (whole.len(), whole.len());
         }
-        let (_, told) = cut.rsplit_once("bunraku: ").expect("what is cut says so");
+        let (kept, told) = cut.rsplit_once("… [cut by bunraku: ").expect("what is cut says so");
         let told = told.split(' ').next().and_then(|number| number.parse().ok()).expect("a number of bytes");
-        let length = whole.len() - told;
-        assert!(cut.starts_with(&whole[..length]));
-        (length, told)
+        let kept = kept.strip_suffix('\n').unwrap_or(kept);
+        assert!(whole.starts_with(kept));
+        (kept.len(), told)
     }
 
     proptest! {
         #[test]
-        fn what_is_kept_fits_and_the_rest_is_counted(stdout in "[ab\nä€]{0,60}", stderr in "[ab\nä€]{0,60}", limit in 0..200_usize) {
+        fn what_is_kept_fits_and_the_whole_is_told(stdout in "[ab\nä€]{0,60}", stderr in "[ab\nä€]{0,60}", limit in 0..200_usize) {
             let (short_out, short_err) = cut(stdout.clone(), stderr.clone(), limit);
-            let ((out, out_left), (err, err_left)) = (kept(&short_out, &stdout), kept(&short_err, &stderr));
+            let ((out, out_told), (err, err_told)) = (kept(&short_out, &stdout), kept(&short_err, &stderr));
             prop_assert!(out + err <= limit);
-            prop_assert_eq!(out + err + out_left + err_left, stdout.len() + stderr.len());
+            prop_assert_eq!((out_told, err_told), (stdout.len(), stderr.len()));
             let whole = stdout.len() + stderr.len() <= limit;
-            prop_assert_eq!(out_left + err_left == 0, whole);
+            prop_assert_eq!(short_out == stdout && short_err == stderr, whole);
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::proc_table::ProcessId;
-use super::{CHILD, EXIT_CODE, RunFile, STDERR, STDOUT};
+use super::{CHILD, EXIT_CODE, RunFile, STDERR, STDOUT, uncounted};
 use crate::agent::files::{self, SHARED, write_atomic};
 use crate::agent::spool::PID;
 
@@ -54,8 +54,8 @@ fn run(directory: &Path) -> io::Result<()> {
                 // Without this record a cancel still finds the work below our own process. Leaving now would abandon it.
                 let _ = write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED);
             }
-            let outputs = vec![stdout, stderr.try_clone()?];
-            let status = wait(&mut child, order.output_limit, outputs)?;
+            let outputs = [(STDOUT, stdout), (STDERR, stderr.try_clone()?)];
+            let status = wait(&mut child, directory, order.output_limit, &outputs)?;
             // A full disk must not cost the exit code as well.
             let _ = tell_signal(status, &mut stderr);
             exit_code(status)
@@ -102,13 +102,14 @@ fn spawn(order: &RunFile, input: Option<File>, stdout: File, stderr: File) -> io
 }
 
 /// Waits for the work while another thread keeps its outputs from filling the disk.
-fn wait(child: &mut Child, limit: u64, outputs: Vec<File>) -> io::Result<ExitStatus> {
+fn wait(child: &mut Child, directory: &Path, limit: u64, outputs: &[(&str, File)]) -> io::Result<ExitStatus> {
     std::thread::scope(|scope| {
         let (ended, watch) = mpsc::channel::<()>();
         scope.spawn(move || {
             while watch.recv_timeout(WATCH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                for output in &outputs {
-                    cut(output, limit);
+                for (name, output) in outputs {
+                    // A failure leaves the output as it is; the next round tries again.
+                    let _ = keep_small(output, limit, &directory.join(uncounted(name)));
                 }
             }
         });
@@ -119,18 +120,21 @@ fn wait(child: &mut Child, limit: u64, outputs: Vec<File>) -> io::Result<ExitSta
 }
 
 /// Gives the disk back what an output holds far beyond its limit. Its length stays what was written, so that a reader can
-/// tell how much is missing.
-fn cut(output: &File, limit: u64) {
-    let Ok(written) = output.metadata().map(|metadata| metadata.len()) else { return };
+/// tell how much is missing; where that cannot be, `uncounted` says so.
+fn keep_small(output: &File, limit: u64, uncounted: &Path) -> io::Result<()> {
+    let written = output.metadata()?.len();
     if written <= limit.saturating_mul(2) {
-        return;
+        return Ok(());
     }
     let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    if fallocate(output, hole, limit, written - limit).is_err() {
-        // A file system without holes: what is told of the length is then too little. A failure leaves the output as it
-        // is; the next round tries again.
-        let _ = output.set_len(limit + 1);
-    }
+    fallocate(output, hole, limit, written - limit).or_else(|_| shorten(output, limit, uncounted))
+}
+
+/// For file systems without holes. What is written meanwhile is lost without anybody knowing how much it was.
+fn shorten(output: &File, limit: u64, uncounted: &Path) -> io::Result<()> {
+    // Said first: a length that is too short must never pass for the whole one.
+    write_atomic(uncounted, b"", SHARED)?;
+    output.set_len(limit + 1)
 }
 
 fn tell_signal(status: ExitStatus, stderr: &mut File) -> io::Result<()> {
@@ -157,6 +161,7 @@ pub(super) fn read_exit_code(directory: &Path) -> Option<i64> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::collect_output;
     use super::*;
 
     fn order(script: &str) -> RunFile {
@@ -198,12 +203,26 @@ mod tests {
         let mut output = create_output(&path).unwrap();
         output.write_all(&vec![b'x'; 1 << 20]).unwrap();
         output.sync_all().unwrap();
-        cut(&output, 5_000);
+        let uncounted = directory.path().join(uncounted(STDOUT));
+        keep_small(&output, 5_000, &uncounted).unwrap();
         output.write_all(b"more").unwrap();
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!(metadata.len(), (1 << 20) + 4);
         assert!(metadata.blocks() * 512 < 100_000, "{} blocks", metadata.blocks());
         assert!(fs::read(&path).unwrap()[..5_000].iter().all(|byte| *byte == b'x'));
+        assert!(!uncounted.exists());
+    }
+
+    #[test]
+    fn without_holes_an_output_is_shortened_and_that_is_said() {
+        let (directory, result) = run_in(&order("printf 12345"), None);
+        result.unwrap();
+        let output = OpenOptions::new().append(true).open(directory.path().join(STDOUT)).unwrap();
+        shorten(&output, 2, &directory.path().join(uncounted(STDOUT))).unwrap();
+        let read = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (stdout, stderr) = read.block_on(collect_output(directory.path(), 2)).unwrap();
+        assert_eq!(stdout, "12\n… [cut by bunraku: at least 3 bytes in all]\n");
+        assert_eq!(stderr, "");
     }
 
     #[test]

@@ -19,3 +19,8 @@ const CHILD: &str = "child";
 const EXIT_CODE: &str = "exitcode";
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
+
+/// The file that exists when an output was longer than its length tells.
+fn uncounted(output: &str) -> String {
+    format!("{output}.uncounted")
+}

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::exec_run::read_exit_code;
 use super::proc_table::ProcessId;
-use super::{CHILD, STDERR, STDOUT, kill};
+use super::{CHILD, STDERR, STDOUT, kill, uncounted};
 use crate::agent::files::{self, off_thread};
 use crate::agent::spool::{PID, VOID};
 use crate::wire::cut::Cut;
@@ -135,49 +135,17 @@ impl Process {
 /// Both outputs of a run as text, each cut at `limit` bytes; cuts and replaced bytes are marked.
 pub(in crate::agent) async fn collect_output(directory: &Path, limit: usize) -> io::Result<(String, String)> {
     let directory = directory.to_owned();
-    off_thread(move || Ok((read_output(&directory.join(STDOUT), limit)?, read_output(&directory.join(STDERR), limit)?)))
-        .await
+    off_thread(move || Ok((read_output(&directory, STDOUT, limit)?, read_output(&directory, STDERR, limit)?))).await
 }
 
-fn read_output(path: &Path, limit: usize) -> io::Result<String> {
-    let file = match File::open(path) {
+fn read_output(directory: &Path, name: &str, limit: usize) -> io::Result<String> {
+    let file = match File::open(directory.join(name)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error),
     };
     let written = file.metadata()?.len();
-    let mut bytes = Vec::new();
-    file.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(mark_output(&bytes, written))
-}
-
-/// The beginning of an output of which so many bytes were `written`.
-fn mark_output(bytes: &[u8], written: u64) -> String {
-    let mut kept = bytes;
-    if written > bytes.len() as u64 {
-        // A character that the cut went through is no invalid byte.
-        kept = match std::str::from_utf8(kept) {
-            Err(error) if error.error_len().is_none() => &kept[..error.valid_up_to()],
-            _ => kept,
-        };
-    }
-    let mut text = String::from_utf8_lossy(kept).into_owned();
-    if std::str::from_utf8(kept).is_err() {
-        text.push_str("\n[bunraku: the output was not valid UTF-8; bytes were replaced]\n");
-    }
-    Cut { text, left_out: written.saturating_sub(kept.len() as u64) }.into_text()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_is_cut_and_marked() {
-        assert_eq!(mark_output(b"all of it", 9), "all of it");
-        assert_eq!(mark_output(b"too", 8), "too\n… [cut by bunraku: 5 bytes left out]\n");
-        assert_eq!(mark_output(&"aé!".as_bytes()[..2], 4), "a\n… [cut by bunraku: 3 bytes left out]\n");
-        let replaced = mark_output(b"a\xffb", 3);
-        assert!(replaced.starts_with("a\u{fffd}b\n[bunraku: the output was not valid UTF-8"), "{replaced}");
-    }
+    let mut beginning = Vec::new();
+    file.take(limit as u64).read_to_end(&mut beginning)?;
+    Ok(Cut::of_bytes(&beginning, written, directory.join(uncounted(name)).exists()).into_text())
 }

@@ -6,7 +6,8 @@
 //! | `pid` | created once: by the wrapper that starts the work (process id, start time, boot), or `void` by whoever made sure that none starts |
 //! | `run.json`, `input` | the command, gone once it is read |
 //! | `child` | the work's process, likewise |
-//! | `stdout`, `stderr` | raw output |
+//! | `stdout`, `stderr` | raw output, as long as what was written; what lies far beyond the limit is a hole |
+//! | `stdout.uncounted`, … | stands there when that length is too short: the file system makes no holes |
 //! | `exitcode` | written last |
 //! | `canceled` | the work was told to end |
 //! | `outcome.json` | what the final answer says |

@@ -56,11 +56,15 @@ async fn long_and_broken_output_is_cut_and_marked() {
     lab.config.output_limit = 1000;
     let params = lab.task("#!/bin/sh\nhead -c 5000 /dev/zero | tr '\\0' x\nprintf 'a\\377b' >&2\n", &json!({}));
     let (_running, mut connection) = lab.start().await;
-    let results = connection.run(Uuid::new_v4(), "task", &params).await;
+    let id = Uuid::new_v4();
+    let results = connection.run(id, "task", &params).await;
     let stdout = results["stdout"].as_str().unwrap();
-    assert!(stdout.starts_with("xxx") && stdout.ends_with("… [cut by bunraku: 4000 bytes left out]\n"));
+    assert!(stdout.starts_with("xxx") && stdout.ends_with("xxx\n… [cut by bunraku: 5000 bytes in all]\n"));
     assert!(stdout.len() < 1100);
-    assert!(results["stderr"].as_str().unwrap().contains("a\u{fffd}b\n[bunraku: the output was not valid UTF-8"));
+    let repaired = "a\u{fffd}b\n… [repaired by bunraku: 3 bytes in all, some of them not UTF-8]\n";
+    assert_eq!(results["stderr"], repaired);
+    let status = connection.status(id).await;
+    assert_eq!((&status["stdout"], &status["stderr"]), (&results["stdout"], &results["stderr"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,14 @@
 //! Who gets in, and how the others are turned away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bunraku::tls::{self, TlsPaths};
 use bunraku_actors::ports::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite;
 
 use super::rig::{Rig, name, soon, until};
@@ -48,7 +50,7 @@ async fn a_certificate_of_our_ca_is_required() {
     assert!(is_tls_refusal(rig.connect(&mixed, "/pcp2/", &[]).await.map(|_| ())));
     let revoked = rig.ca.issue("b");
     rig.ca.revoke("b");
-    rig.broker.reload_tls().await.unwrap();
+    rig.broker.reload_tls().unwrap();
     assert!(is_tls_refusal(rig.connect(&revoked, "/pcp2/", &[]).await.map(|_| ())));
 
     let config = tls::anonymous_client_config(&rig.ca.ca()).unwrap();
@@ -69,13 +71,13 @@ fn is_tls_refusal(result: Result<(), tungstenite::Error>) -> bool {
 async fn a_revoked_certificate_ends_its_session() {
     let rig = Rig::start().await;
     let (mut kept, mut gone) = (rig.agent("a").await, rig.agent("b").await);
-    assert_eq!(rig.broker.reload_tls().await.unwrap(), 0);
+    assert_eq!(rig.broker.reload_tls().unwrap(), 0);
     rig.ca.revoke("b");
-    assert_eq!(rig.broker.reload_tls().await.unwrap(), 1);
+    assert_eq!(rig.broker.reload_tls().unwrap(), 1);
     assert_eq!(gone.close_code().await, 1012);
     until("the revoked one left", || rig.transport.connections().len() == 1).await;
     assert!(rig.transport.connection(&name("a")).is_some());
-    rig.broker.shutdown(false).await;
+    rig.broker.shutdown().await;
     assert_eq!(kept.close_code().await, 1012);
 }
 
@@ -104,7 +106,8 @@ async fn connections_that_say_nothing_or_half_of_it_hold_up_nobody() {
     let rig = Rig::with(|options| {
         options.max_handshakes = 2;
         options.max_silent = 200;
-        options.handshake_timeout = std::time::Duration::from_secs(3_600);
+        options.silent_grace = Duration::ZERO;
+        options.handshake_timeout = Duration::from_secs(3_600);
     })
     .await;
     let (hello, mut held) = (hello(&rig), Vec::new());
@@ -132,6 +135,58 @@ async fn connections_that_say_nothing_or_half_of_it_hold_up_nobody() {
     }
     let _third = Box::pin(soon("a third node to get in", rig.agent("d"))).await;
     assert_eq!(rig.sessions.count(), 3);
+}
+
+#[tokio::test]
+async fn handshakes_that_their_peers_never_end_are_bounded() {
+    let rig = Rig::with(|options| {
+        options.max_silent = 100;
+        options.silent_grace = Duration::ZERO;
+        options.handshake_timeout = Duration::from_secs(3_600);
+    })
+    .await;
+    let hello = hello(&rig);
+    let mut held = Vec::new();
+    for _ in 0..400 {
+        let mut stream = TcpStream::connect(rig.broker.address()).await.unwrap();
+        stream.write_all(&hello).await.unwrap();
+        held.push(stream);
+    }
+    let _agent = soon("a node to get in", rig.agent("a")).await;
+    for stream in held.iter_mut().take(300) {
+        let mut answer = Vec::new();
+        // A reset is an end, too.
+        let _ = soon("a handshake to be given up", stream.read_to_end(&mut answer)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_revoked_during_the_handshake_gets_no_session() {
+    let rig = Rig::start().await;
+    let (good, bad) = (rig.ca.issue("a"), rig.ca.issue("b"));
+    let (mut kept, mut gone) = (tls_1_2(&rig, &good).await, tls_1_2(&rig, &bad).await);
+    rig.ca.revoke("b");
+    assert_eq!(rig.broker.reload_tls().unwrap(), 0, "no session to end yet");
+    let request = "GET /pcp2/ HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for (stream, status) in [(&mut kept, "101"), (&mut gone, "403")] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        soon("the answer", stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(answer, *format!("HTTP/1.1 {status}").as_bytes());
+    }
+    assert_eq!(rig.sessions.count(), 1);
+}
+
+/// A connection whose handshake is over on both sides; the agents of Puppet Enterprise speak TLS 1.2 only.
+async fn tls_1_2(rig: &Rig, paths: &TlsPaths) -> TlsStream<TcpStream> {
+    let config = rustls::ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS12])
+        .with_root_certificates(tls::read_roots(&paths.ca).unwrap())
+        .with_client_auth_cert(tls::read_certificates(&paths.cert).unwrap(), tls::read_key(&paths.key).unwrap())
+        .unwrap();
+    let tcp = TcpStream::connect(rig.broker.address()).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    soon("a handshake", connector.connect("localhost".try_into().unwrap(), tcp)).await.unwrap()
 }
 
 #[tokio::test]
