@@ -241,6 +241,7 @@ impl Agent {
             stdout,
             stderr: None,
             canceled: false,
+            catalog_ready: false,
         })
         .unwrap()
     }
