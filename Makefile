@@ -4,7 +4,7 @@ CARGO ?= cargo
 # A panicking test without a backtrace says too little in CI.
 export RUST_BACKTRACE ?= 1
 
-.PHONY: help demo check test bench render
+.PHONY: help demo check test crash bench render
 
 help:              ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ check:             ## format, clippy with warnings denied, documentation
 
 test:              ## all tests; on Debian as root installs what the real-component suites need
 	tests/run
+
+crash:             ## kill -9 of real processes: make crash N=1000 [SEED=7]; goes on where it was stopped
+	CRASH_N=$(or $(N),1000) CRASH_SEED=$(SEED) $(CARGO) test --release --test crash -- --nocapture
 
 bench:             ## benchmarks, each beside its bare baseline
 	$(CARGO) bench --workspace

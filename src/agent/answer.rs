@@ -118,6 +118,7 @@ pub(super) fn status_of(transaction: &str, metadata: &Metadata, outcome: Outcome
                 stdout: if raw { Some(results.to_string()) } else { text("stdout") },
                 stderr: if raw { None } else { text("stderr") },
                 canceled,
+                catalog_ready: false,
             }
         }
     }
@@ -133,11 +134,12 @@ pub(super) fn status_error(transaction: &str, status: Status, exitcode: Option<i
         stdout: Some(error.to_string()),
         stderr: None,
         canceled: false,
+        catalog_ready: false,
     }
 }
 
 /// Results of a status query about a run that goes on.
-pub(super) fn status_running(transaction: &str) -> StatusResults {
+pub(super) fn status_running(transaction: &str, catalog_ready: bool) -> StatusResults {
     StatusResults {
         transaction_id: transaction.to_owned(),
         status: Status::Running,
@@ -145,5 +147,6 @@ pub(super) fn status_running(transaction: &str) -> StatusResults {
         stdout: None,
         stderr: None,
         canceled: false,
+        catalog_ready,
     }
 }

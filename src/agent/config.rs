@@ -39,6 +39,9 @@ pub struct AgentConfig {
     /// Time between two pings.
     #[serde(with = "scalar::duration")]
     pub ping_interval: Duration,
+    /// The longest pause between two attempts to connect.
+    #[serde(with = "scalar::duration")]
+    pub reconnect_max: Duration,
     /// Bytes kept of each output of a run.
     pub output_limit: usize,
     /// How Puppet is run.
@@ -114,6 +117,8 @@ pub enum LogFormat {
     Json,
 }
 
+/// What would turn the attempts to connect into a busy loop when it is shorter.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for AgentConfig {
@@ -129,6 +134,7 @@ impl Default for AgentConfig {
             modules: vec![Module::Puppet, Module::Task],
             max_message_size: 64 << 20,
             ping_interval: Duration::from_secs(120),
+            reconnect_max: Duration::from_secs(60),
             output_limit: 1 << 20,
             puppet: PuppetConfig::default(),
             log: LogConfig::default(),
@@ -237,6 +243,9 @@ impl AgentConfig {
         if self.ping_interval < Duration::from_secs(1) {
             return Err(("ping_interval", format!("{:?} is less than a second", self.ping_interval)));
         }
+        if self.reconnect_max < SHORTEST_PAUSE {
+            return Err(("reconnect_max", format!("{:?} is less than {SHORTEST_PAUSE:?}", self.reconnect_max)));
+        }
         if self.max_message_size < 1024 {
             return Err(("max_message_size", format!("{} is less than 1024", self.max_message_size)));
         }
@@ -291,7 +300,9 @@ mod tests {
     fn the_shipped_file_says_the_defaults_and_every_key() {
         let shipped = include_str!("../../config/agent.yaml");
         assert_eq!(parse(shipped).unwrap(), AgentConfig::default());
-        for key in ["broker_uris", "lock_wait", "task_cache_ttl", "output_limit", "manifest", "crl", "format"] {
+        for key in
+            ["broker_uris", "lock_wait", "task_cache_ttl", "reconnect_max", "output_limit", "manifest", "crl", "format"]
+        {
             assert!(shipped.contains(&format!("{key}:")), "{key}");
         }
         assert_eq!(parse("# nothing\n").unwrap(), AgentConfig::default());
@@ -323,6 +334,7 @@ mod tests {
         assert!(scheme.contains("broker_uris") && scheme.contains("wss://"), "{scheme}");
         let manifest = parse("puppet: {mode: apply}\n").unwrap_err();
         assert!(manifest.contains("puppet.manifest"), "{manifest}");
+        assert!(parse("reconnect_max: 1ms\n").unwrap_err().contains("reconnect_max"));
         assert!(parse("modules: [command]\n").unwrap_err().contains("command"));
     }
 }

@@ -123,7 +123,7 @@ impl Drop for LetGo {
 
 /// Connects, serves, and connects again, for ever.
 async fn stay_connected(agent: &Agent, frames: &mpsc::Sender<String>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(agent.config.reconnect_max);
     for uri in agent.config.broker_uris.iter().cycle() {
         let pause = match client::connect(&agent.config, uri, agent.spool.id()).await {
             Ok(socket) => {

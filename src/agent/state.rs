@@ -31,9 +31,16 @@ pub(super) struct Agent {
 /// The runs that go on, each with a task of its own. Their number is the orchestrator's affair: it holds the limits.
 #[derive(Debug, Default)]
 struct Runs {
-    active: BTreeMap<Uuid, watch::Sender<bool>>,
+    active: BTreeMap<Uuid, Active>,
     tasks: JoinSet<()>,
     stopping: bool,
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+struct Active {
+    cancel: watch::Sender<bool>,
+    catalog_ready: bool,
 }
 
 impl Agent {
@@ -75,7 +82,7 @@ impl Agent {
             drop(runs);
             return;
         }
-        runs.active.insert(transaction, cancel);
+        runs.active.insert(transaction, Active { cancel, catalog_ready: false });
         runs.tasks.spawn(async move {
             let _guard = guard;
             work.await;
@@ -87,19 +94,31 @@ impl Agent {
         self.runs.lock().active.contains_key(&transaction)
     }
 
+    /// Whether a run that goes on has its catalog; `None` when it does not go on.
+    pub(super) fn active(&self, transaction: Uuid) -> Option<bool> {
+        self.runs.lock().active.get(&transaction).map(|run| run.catalog_ready)
+    }
+
+    /// The catalog of a run is there: whoever asks about it is told.
+    pub(super) fn catalog_ready(&self, transaction: Uuid) {
+        if let Some(run) = self.runs.lock().active.get_mut(&transaction) {
+            run.catalog_ready = true;
+        }
+    }
+
     /// Tells a run to end; `false` when it does not go on.
     pub(super) fn cancel(&self, transaction: Uuid) -> bool {
         let runs = self.runs.lock();
-        runs.active.get(&transaction).is_some_and(|cancel| {
-            cancel.send_replace(true);
+        runs.active.get(&transaction).is_some_and(|run| {
+            run.cancel.send_replace(true);
             true
         })
     }
 
     /// Tells all runs to end.
     pub(super) fn cancel_all(&self) {
-        for cancel in self.runs.lock().active.values() {
-            cancel.send_replace(true);
+        for run in self.runs.lock().active.values() {
+            run.cancel.send_replace(true);
         }
     }
 

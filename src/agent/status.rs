@@ -14,8 +14,8 @@ pub(super) async fn query(agent: &Arc<Agent>, about: &str) -> StatusResults {
     // An id that is no UUID was never accepted.
     let Some(transaction) = parse_transaction(about) else { return unknown(NO_RESULTS_DIRECTORY) };
     // Asked before the disk is: a run that ends meanwhile is then still called running, never unknown.
-    if agent.is_active(transaction) {
-        return status_running(about);
+    if let Some(catalog_ready) = agent.active(transaction) {
+        return status_running(about, catalog_ready);
     }
     let spool = agent.spool.clone();
     let read = off_thread(move || {

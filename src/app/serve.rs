@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bunraku_actors::model::NodeState;
-use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::notify::Notifier;
@@ -30,7 +30,7 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     actix::System::new().block_on(async move {
         // Before anything starts: a signal that comes early must not kill us half-way.
-        let mut signals = Signals::new().context("cannot take signals")?;
+        let mut signals = Signals::new(end_with_stdin).context("cannot take signals")?;
         let notifier = Arc::new(Notifier::from_environment());
         let mut service = Service::start(&config, Some(metrics)).await?;
         let watchdog = start_watchdog(&service, &notifier).context("cannot start the watchdog")?;
@@ -47,7 +47,7 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
                     notifier.tell("READY=1");
                     continue;
                 }
-                wish = signals.next(end_with_stdin) => wish,
+                wish = signals.next() => wish,
             };
             match wish {
                 Wish::Reload => {
@@ -114,14 +114,17 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Standard input, where its end counts.
+    stdin_end: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new(end_with_stdin: bool) -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            stdin_end: end_with_stdin.then(stdin_end),
         })
     }
 
@@ -133,19 +136,31 @@ impl Signals {
         }
     }
 
-    async fn next(&mut self, end_with_stdin: bool) -> Wish {
+    async fn next(&mut self) -> Wish {
+        let stdin_ended = async {
+            match &mut self.stdin_end {
+                // Its thread tells the end, or is gone, which says the same.
+                Some(end) => drop(end.await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
             _ = self.hangup.recv() => Wish::Reload,
-            () = stdin_ended(), if end_with_stdin => Wish::Stop("standard input ended"),
+            () = stdin_ended => Wish::Stop("standard input ended"),
         }
     }
 }
 
-/// Waits for the end of standard input; what is read is dropped.
-async fn stdin_ended() {
-    let mut input = tokio::io::stdin();
-    let mut dropped = [0; 256];
-    while matches!(input.read(&mut dropped).await, Ok(1..)) {}
+/// Waits for the end of standard input; what is read is dropped. On a thread of its own: a read cannot be called off, and
+/// a runtime waits for those that it began.
+fn stdin_end() -> oneshot::Receiver<()> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        // An error is an end as well; nobody listens any more when the service ended first.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = tell.send(());
+    });
+    told
 }

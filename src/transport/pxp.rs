@@ -152,6 +152,9 @@ impl PxpTransport {
         match (results, query.ask) {
             (Err(error), _) => self.query_refused(query, invalid_text(&error)),
             (Ok(results), Ask::Status) => {
+                if peer.spool.is_some() && results.get(CATALOG_READY_KEY) == Some(&Value::Bool(true)) {
+                    self.signal(query.about, RunSignal::CatalogReady);
+                }
                 let answer = parse_status(&results, kind, peer.spool.is_some(), self.output_limit);
                 self.signal(query.about, RunSignal::Status(answer))
             }

@@ -74,6 +74,9 @@ pub struct StatusResults {
     /// Set by our own agent: the run was ended by a cancel.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canceled: bool,
+    /// Set by our own agent: the run goes on and has its catalog.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub catalog_ready: bool,
 }
 
 /// Results of `task run`, `command run`, `script run`.
@@ -133,7 +136,8 @@ pub const BUNRAKU_MODULE: &str = "bunraku";
 /// `true` when the run is being ended (its final answer follows) or left a tombstone, `false` when it was over already.
 pub const CANCEL_ACTION: &str = "cancel";
 /// `bunraku catalog_ready`: sent by the agent as an `rpc_provisional_response` whose data carries
-/// `"catalog_ready": true` beside the transaction id.
+/// `"catalog_ready": true` beside the transaction id; also beside `status` in the answer to a status query while the run
+/// goes on, for the notice may have met no connection.
 pub const CATALOG_READY_KEY: &str = "catalog_ready";
 /// Set to `true` in the results of a run that our agent ended because of a cancel, and beside `status` in the answer to a
 /// status query.

@@ -41,6 +41,15 @@ pub(super) struct Run {
     pub(super) unread: bool,
 }
 
+/// Where a run that needs a runner comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Its start was committed just now.
+    Fresh,
+    /// An earlier runner had it: what became of it is asked for.
+    Recovered,
+}
+
 impl JobActor {
     /// Takes up the runs that were started before this actor was: their outcome is asked for.
     pub(super) fn adopt_runs(&mut self, stored: &UnfinishedJob) {
@@ -69,36 +78,40 @@ impl JobActor {
                 unread: false,
             };
             self.runs.insert(index, run);
-            // Whether its catalog was there before is not known; for others than our agents the hold says when it is.
-            let until = now + self.rules.compile_hold;
-            self.spawn_runner(index, Some(until));
+            self.spawn_runner(index, Origin::Recovered);
         }
         if let Some(mode) = self.job().stop() {
             self.tell_of_stop(mode);
         }
     }
 
-    /// Gives a run its runner. `recovered` is until when its compile slot counts if it is not a fresh start.
-    fn spawn_runner(&mut self, node: NodeIndex, recovered: Option<DateTime<Utc>>) {
+    /// Gives a run its runner.
+    fn spawn_runner(&mut self, node: NodeIndex, origin: Origin) {
         let name = self.spec.node(node).clone();
         let signals = self.outlet_of(node);
         let now = self.ports.clock.now();
         let stopping = self.job().stop().is_some();
         let Some(run) = self.runs.get_mut(&node) else { return };
         let Some(inputs) = run.inputs.take() else { return };
+        // Whether the catalog of a recovered run was there before is not known. Our own agent tells when it is asked; for
+        // others the hold begins with what is known of their request, which is now or still to come.
+        let hold = origin == Origin::Recovered && run.accepted && run.spool.is_none();
         let facts = Facts {
             node: name.clone(),
             started_at: run.started_at,
             deadline: run.deadline,
             spool: run.spool.clone(),
             accepted: run.accepted,
-            compiling: run.compiling.then_some(recovered),
+            compiling: run.compiling.then(|| hold.then(|| now + self.rules.compile_hold)),
             stopping,
             restored: self.restored,
             handed_over: 0,
             contact: Contact::new(run.link.take(), now),
         };
-        let begin = if recovered.is_some() { Begin::Recover(facts) } else { Begin::Start(facts) };
+        let begin = match origin {
+            Origin::Fresh => Begin::Start(facts),
+            Origin::Recovered => Begin::Recover(facts),
+        };
         NodeRunner::spawn(RunnerSeed {
             index: node,
             begin,
@@ -171,8 +184,7 @@ impl JobActor {
         run.inputs = Some(inputs);
         run.unread = false;
         run.link = self.ports.transport.connection(&name);
-        let until = self.ports.clock.now() + self.rules.compile_hold;
-        self.spawn_runner(node, Some(until));
+        self.spawn_runner(node, Origin::Recovered);
         if let Some(mode) = self.job().stop() {
             self.tell_run(node, NodeInput::of_stop(mode));
         }
@@ -288,10 +300,9 @@ impl JobActor {
             Write::NodeStarted { node, transaction, .. } => {
                 tracing::debug!(job = %self.id, node = %self.spec.node(node), %transaction, "node started");
                 let found = self.runs.get(&node).is_some_and(|run| run.found);
-                let until = found.then(|| self.ports.clock.now() + self.rules.compile_hold);
                 // One that was found and given up has its end decided already.
                 if self.job().node(node) == NodeState::Running {
-                    self.spawn_runner(node, until);
+                    self.spawn_runner(node, if found { Origin::Recovered } else { Origin::Fresh });
                 }
             }
             Write::JobResumed { .. } => self.resumed(),

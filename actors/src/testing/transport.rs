@@ -277,6 +277,14 @@ impl World {
         })
     }
 
+    /// Whether the agent would tell, when it is asked, that the catalog of a run which goes on is there.
+    fn has_catalog(&self, node: &CertName, transaction: TransactionId, now: DateTime<Utc>) -> bool {
+        let Some(agent) = self.agents.get(node).filter(|agent| agent.script.answers_status) else { return false };
+        let after = agent.script.catalog_after.and_then(|after| TimeDelta::from_std(after).ok());
+        let run = agent.spool.get(&transaction).filter(|run| run.ends > now);
+        run.zip(after).is_some_and(|(run, after)| run.began + after <= now)
+    }
+
     fn cancel(&mut self, node: &CertName, transaction: TransactionId, now: DateTime<Utc>) {
         let Some(agent) = self.agents.get_mut(node) else { return };
         if agent.script.spool.is_none() {
@@ -331,6 +339,9 @@ impl Transport for ScriptedTransport {
     fn query_status(&self, node: &CertName, transaction: TransactionId) {
         let node = node.clone();
         self.later(WIRE, move |world, now| {
+            if world.has_catalog(&node, transaction, now) {
+                world.answer(&node, transaction, RunSignal::CatalogReady);
+            }
             if let Some(answer) = world.status(&node, transaction, now) {
                 world.answer(&node, transaction, RunSignal::Status(answer));
             }

@@ -42,6 +42,51 @@ fn compile_slots_come_back_with_the_catalog_or_after_the_hold() {
 }
 
 #[test]
+fn promise_5_a_restart_gives_no_compile_slot_back_before_the_catalog_is_there() {
+    let limits = Limits { concurrent_compiles: 1, compile_hold: seconds(30), ..settled() };
+    let slow = Script { catalog_after: Some(seconds(300)), ..Script::lasting(seconds(600)) };
+    let (world, nodes) = World::flat(limits, 3, &slow);
+    world.agents.script(&nodes[1], Script { run_for: seconds(60), lose_requests: 1, ..Script::pxp() });
+    let job = world.live(async |service| {
+        let job = service.deploy(&nodes, 0).await;
+        service.reached(job, NodeState::Running, 1).await;
+        job
+    });
+    world.live(async |service| {
+        tokio::time::sleep(seconds(200)).await;
+        assert_eq!(service.record(job).await.counts.get(NodeState::Running), 1, "our own agent has not told yet");
+        service.reached(job, NodeState::Running, 2).await;
+        world.agents.disconnect(&nodes[1]);
+    });
+    world.live(async |service| {
+        tokio::time::sleep(seconds(100)).await;
+        assert_eq!(service.record(job).await.counts.get(NodeState::Running), 2, "a request that may not have arrived");
+        world.agents.connect(&nodes[1]);
+        assert_eq!(service.end(job).await, JobState::Finished);
+        let began: Vec<_> = world.agents.executions().iter().map(|run| run.began).collect();
+        assert!(began[1] - began[0] >= chrono::TimeDelta::seconds(300), "after the first catalog");
+        assert!(began[2] - began[1] >= chrono::TimeDelta::seconds(30), "after the hold of the second run");
+    });
+    // The first run goes on when the service comes back a third time: its agent tells of the catalog when it is asked.
+    let told = Script { catalog_after: Some(seconds(1)), ..Script::lasting(seconds(600)) };
+    world.agents.script(&nodes[0], told);
+    world.agents.script(&nodes[1], Script::default());
+    let job = world.live(async |service| {
+        let job = service.deploy(&nodes[..1], 0).await;
+        service.reached(job, NodeState::Running, 1).await;
+        job
+    });
+    world.live(async |service| {
+        tokio::time::sleep(seconds(2)).await;
+        world.agents.disconnect(&nodes[0]);
+        world.agents.connect(&nodes[0]);
+        let second = service.deploy(&nodes[1..2], 0).await;
+        assert_eq!(service.end(second).await, JobState::Finished);
+        assert_eq!(service.record(job).await.counts.get(NodeState::Running), 1);
+    });
+}
+
+#[test]
 fn a_node_runs_one_deploy_at_a_time_across_jobs() {
     let (world, nodes) = World::flat(settled(), 3, &Script::default());
     world.live(async |service| {

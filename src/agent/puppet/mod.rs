@@ -142,6 +142,8 @@ async fn wait(
     let ended = process
         .wait(canceled, || {
             if let (true, Some(to)) = (catalog.is_ready(), requester) {
+                // Noted first: without a connection the answer is lost, and a status query will tell.
+                agent.catalog_ready(transaction);
                 agent.answer(&answer::catalog_ready(agent, to, transaction));
             }
         })

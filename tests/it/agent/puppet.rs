@@ -65,6 +65,8 @@ async fn a_run_without_a_server_tells_its_catalog_and_its_report() {
     assert_eq!(provisional, json!({"transaction_id": id}));
     let notice = connection.expect(MessageType::ProvisionalResponse).await;
     assert_eq!(notice, json!({"transaction_id": id, "catalog_ready": true}));
+    let running = json!({"transaction_id": id, "status": "running", "catalog_ready": true});
+    assert_eq!(connection.status(id).await, running, "the notice may have met no connection");
     fs::write(&go, "").unwrap();
     let results = connection.results(id).await;
     assert_eq!((&results["status"], &results["exitcode"]), (&json!("changed"), &json!(0)), "{results}");

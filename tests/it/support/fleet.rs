@@ -243,6 +243,7 @@ impl Agent {
             stdout,
             stderr: None,
             canceled: false,
+            catalog_ready: false,
         })
         .unwrap()
     }

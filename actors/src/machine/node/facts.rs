@@ -57,6 +57,13 @@ impl Facts {
         self.contact.link.as_ref().is_some_and(|link| link.generation > self.handed_over)
     }
 
+    /// From now on the compile slot of an agent that does not tell of its catalog is held; it is once.
+    pub(super) fn begin_compile_hold(&mut self, now: Time, rules: &Rules) {
+        if self.compiling == Some(None) && self.spool.is_none() {
+            self.compiling = Some(Some(now + rules.compile_hold));
+        }
+    }
+
     /// Hands the frame to the transport.
     pub(super) fn send(mut self) -> (Node, Vec<NodeEffect>) {
         self.handed_over = self.contact.link.as_ref().map_or(self.handed_over, |link| link.generation);

@@ -17,9 +17,9 @@ impl Node {
         match signal {
             RunSignal::Unsent => self.unsent(now, rules),
             RunSignal::Sent => self.sent(now, rules),
-            RunSignal::Accepted => self.arrived(),
+            RunSignal::Accepted => self.arrived(now, rules),
             RunSignal::CatalogReady => {
-                let (mut state, mut effects) = self.arrived();
+                let (mut state, mut effects) = self.arrived(now, rules);
                 if state.facts_mut().is_some_and(|facts| facts.compiling.take().is_some()) {
                     effects.push(NodeEffect::CatalogReady);
                 }
@@ -68,11 +68,8 @@ impl Node {
     }
 
     fn sent(mut self, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
-        if let Some(facts) = self.facts_mut()
-            && facts.compiling == Some(None)
-            && facts.spool.is_none()
-        {
-            facts.compiling = Some(Some(now + rules.compile_hold));
+        if let Some(facts) = self.facts_mut() {
+            facts.begin_compile_hold(now, rules);
         }
         match self {
             Self::Queued(facts) => (Self::Sent { facts, since: now }, Vec::new()),
@@ -86,7 +83,10 @@ impl Node {
     }
 
     /// The agent has the request, by whatever sign.
-    fn arrived(self) -> (Self, Vec<NodeEffect>) {
+    fn arrived(mut self, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
+        if let Some(facts) = self.facts_mut() {
+            facts.begin_compile_hold(now, rules);
+        }
         let note = |facts: &mut Facts| {
             let first = !std::mem::replace(&mut facts.accepted, true);
             first.then_some(NodeEffect::RecordAccepted).into_iter().collect()
@@ -130,7 +130,7 @@ impl Node {
             StatusAnswer::Over(outcome) => return self.ended(outcome, now, rules),
             StatusAnswer::NeverArrived => return self.never_arrived(now, rules),
             StatusAnswer::Unknown(words) => return self.unknown(&words, rules),
-            StatusAnswer::Running => self.arrived(),
+            StatusAnswer::Running => self.arrived(now, rules),
         };
         let Some(facts) = state.facts_mut() else { return (state, effects) };
         facts.contact.asked = None;
