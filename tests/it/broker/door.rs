@@ -152,7 +152,7 @@ async fn handshakes_that_their_peers_never_end_are_bounded() {
         stream.write_all(&hello).await.unwrap();
         held.push(stream);
     }
-    let _agent = soon("a node to get in", rig.agent("a")).await;
+    let _agent = Box::pin(soon("a node to get in", rig.agent("a"))).await;
     for stream in held.iter_mut().take(300) {
         let mut answer = Vec::new();
         // A reset is an end, too.
