@@ -50,6 +50,8 @@ impl Frame {
 pub enum NotQueued {
     #[error("not connected")]
     NotConnected,
+    #[error("another agent is connected with this certname than when the run was started")]
+    AnotherAgent,
     #[error("the session does not read what is sent to it: {OUTBOX_CAPACITY} frames wait")]
     Full,
 }

@@ -158,7 +158,7 @@ impl Router {
         let id = message.id;
         if let Err(error) = self.sessions.send_to(target, Frame::plain(message.encode())) {
             let text = match error {
-                super::NotQueued::NotConnected => NOT_CONNECTED,
+                super::NotQueued::NotConnected | super::NotQueued::AnotherAgent => NOT_CONNECTED,
                 super::NotQueued::Full => QUEUE_FULL,
             };
             self.answer(session, text, Some(id));

@@ -139,9 +139,24 @@ impl Sessions {
         self.send_to(&Uri::of(node.as_str(), AGENT), frame)
     }
 
+    /// As [`Sessions::send`], to the agent with this spool only.
+    ///
+    /// # Errors
+    /// As there, and when another agent has the node's session.
+    pub fn send_to_spool(&self, node: &CertName, spool: Option<&str>, frame: Frame) -> Result<(), NotQueued> {
+        self.send_if(&Uri::of(node.as_str(), AGENT), frame, |peer| peer.spool.as_deref() == spool)
+    }
+
     pub(super) fn send_to(&self, uri: &Uri, frame: Frame) -> Result<(), NotQueued> {
-        let session = self.registered.read().sessions.get(uri).cloned();
-        let queued = session.ok_or(NotQueued::NotConnected)?.outbox.push(frame);
+        self.send_if(uri, frame, |_| true)
+    }
+
+    fn send_if(&self, uri: &Uri, frame: Frame, fits: impl FnOnce(&Peer) -> bool) -> Result<(), NotQueued> {
+        let session = self.registered.read().sessions.get(uri).cloned().ok_or(NotQueued::NotConnected)?;
+        if !fits(&session.peer) {
+            return Err(NotQueued::AnotherAgent);
+        }
+        let queued = session.outbox.push(frame);
         if queued == Err(NotQueued::Full) {
             metrics::counter!("bunraku_session_queue_full_total").increment(1);
         }
@@ -312,6 +327,20 @@ mod tests {
         assert_eq!(sessions.with_connection(&node, |peer, _| peer.generation), Some(new.peer.generation));
         assert!(sessions.leave(&new) && !sessions.leave(&new));
         assert_eq!(sessions.send(&node, Frame::plain("x".into())), Err(NotQueued::NotConnected));
+    }
+
+    #[tokio::test]
+    async fn a_frame_for_one_spool_reaches_no_other() {
+        let sessions = Sessions::new();
+        let node = CertName::parse("a").unwrap();
+        let with_spool = |spool: &str| Newcomer { spool: Some(spool.into()), ..newcomer("a") };
+        sessions.join(with_spool("one"), 10, |_| true).unwrap();
+        let send = |spool| sessions.send_to_spool(&node, spool, Frame::plain("x".into()));
+        assert_eq!(send(Some("one")), Ok(()));
+        sessions.join(with_spool("two"), 10, |_| true).unwrap();
+        assert_eq!(send(Some("one")), Err(NotQueued::AnotherAgent));
+        assert_eq!(send(None), Err(NotQueued::AnotherAgent), "nor one that names none");
+        assert_eq!(send(Some("two")), Ok(()));
     }
 
     #[tokio::test]

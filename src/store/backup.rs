@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bunraku_actors::ports::Restoration;
 use chrono::Utc;
 use rusqlite::{Connection, OpenFlags, params};
 
@@ -95,7 +96,8 @@ pub fn restore(copy_of: &Path, database: &Path, resume: bool) -> Result<Restored
 fn mark(connection: &Connection, database: &Path, resume: bool) -> rusqlite::Result<(u64, u64)> {
     let transaction = connection.unchecked_transaction()?;
     let held = "UPDATE jobs SET restored = ?1 WHERE finished_at IS NULL";
-    let unfinished = transaction.execute(held, [!resume])?;
+    let unfinished =
+        transaction.execute(held, [Db(if resume { Restoration::Resumed } else { Restoration::Waiting })])?;
     let counter = |name: &str| {
         let read = "SELECT value FROM counters WHERE name = ?1";
         transaction.query_row(read, [name], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)

@@ -8,6 +8,7 @@ use bunraku_actors::model::{
     Attempt, Cause, CauseCounts, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts,
     NodeIndex, NodeState, StopMode, TransactionId,
 };
+use bunraku_actors::ports::Restoration;
 use chrono::{DateTime, Utc};
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -169,6 +170,23 @@ by_number! {
 impl ToSql for Db<DateTime<Utc>> {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         Ok(self.0.timestamp_micros().into())
+    }
+}
+
+/// As the column `restored` has it.
+const RESTORATIONS: [Restoration; 3] = [Restoration::None, Restoration::Waiting, Restoration::Resumed];
+
+impl ToSql for Db<Restoration> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok((self.0 as i64).into())
+    }
+}
+
+impl FromSql for Db<Restoration> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        let found = RESTORATIONS.into_iter().find(|known| *known as i64 == number);
+        found.map(Db).ok_or_else(|| unknown("restoration", number))
     }
 }
 

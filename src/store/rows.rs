@@ -202,9 +202,9 @@ pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> R
     let spec: Arc<JobSpec> = specs.spec(connection, job)?;
     let mut nodes = Vec::with_capacity(spec.nodes.len());
     each_node(connection, job, record.header.node_count, |_, row| nodes.push(row.into_stored()))?;
-    let restored =
-        connection.prepare_cached("SELECT restored FROM jobs WHERE id = ?1")?.query_row([Db(job)], |row| row.get(0))?;
-    Ok(Some(UnfinishedJob { record, spec, nodes, restored }))
+    let read = "SELECT restored FROM jobs WHERE id = ?1";
+    let restoration = connection.prepare_cached(read)?.query_row([Db(job)], |row| get(row, 0))?;
+    Ok(Some(UnfinishedJob { record, spec, nodes, restoration }))
 }
 
 /// The numbers of all jobs that are not over, oldest first.

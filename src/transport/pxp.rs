@@ -234,7 +234,7 @@ impl Transport for PxpTransport {
     fn send(&self, run: RunRequest) {
         let (request, frame) = self.encoder.run(&run);
         self.routes.lock().sending(run.transaction, request);
-        if let Err(error) = self.sessions.send(&run.node, frame) {
+        if let Err(error) = self.sessions.send_to_spool(&run.node, run.spool.as_deref(), frame) {
             tracing::debug!(job = %run.job, node = %run.node, transaction = %run.transaction, %error, "a run was not sent");
             self.signal(run.transaction, RunSignal::Unsent);
         }

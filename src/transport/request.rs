@@ -149,6 +149,7 @@ mod tests {
 
     fn run(node: &str, action: &Arc<Action>) -> RunRequest {
         RunRequest {
+            spool: None,
             job: JobId(8),
             node: CertName::parse(node).unwrap(),
             transaction: TransactionId(Uuid::from_u128(node.len() as u128)),

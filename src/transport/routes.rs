@@ -81,9 +81,13 @@ impl Routes {
         }
     }
 
-    /// Records that the run is being sent under this message id.
+    /// Records that the run is being sent under this message id. Answers to earlier queries say nothing about it, and are
+    /// taken no more.
     pub(super) fn sending(&mut self, transaction: TransactionId, request: Uuid) {
         let Some(route) = self.routes.get_mut(&transaction) else { return };
+        for query in route.queries.drain(..) {
+            self.queries.remove(&query);
+        }
         if let Some(old) = route.request.replace(request) {
             self.requests.remove(&old);
         }
@@ -181,6 +185,18 @@ mod tests {
         routes.forget(one);
         assert!(!routes.signal(one, RunSignal::Accepted));
         assert!(routes.requests.is_empty() && routes.routes.is_empty());
+    }
+
+    #[test]
+    fn what_was_asked_before_a_frame_was_sent_again_says_nothing_about_it() {
+        let (inbox, mut routes) = (Inbox::default(), Routes::default());
+        let (a, one) = (CertName::parse("a").unwrap(), TransactionId(Uuid::from_u128(1)));
+        routes.expect(&a, one, JobKind::Task, SignalOutlet::new(inbox.outlet(), 7));
+        let before = routes.query(&a, one, Ask::Status).unwrap();
+        routes.sending(one, Uuid::from_u128(9));
+        let after = routes.query(&a, one, Ask::Status).unwrap();
+        assert_eq!(routes.by_transaction(&a, before), None);
+        assert!(matches!(routes.by_transaction(&a, after), Some(Match::Query { .. })));
     }
 
     #[test]

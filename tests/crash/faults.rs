@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::chance::Chance;
 use super::signs::{Sign, Signs};
+use bunraku_actors::testing::Chance;
 
 /// What is done to the processes.
 #[derive(Debug, Clone, PartialEq, Eq)]

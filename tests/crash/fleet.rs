@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use tokio::sync::Mutex;
 
-use super::chance::Chance;
 use super::process::{Process, kill_all_below};
 use super::pxp::Scripted;
 use super::signs::Signs;
 use super::site::Site;
 use super::timeline::{Blow, Timeline};
+use bunraku_actors::testing::Chance;
 
 enum Agent {
     Native(Process),

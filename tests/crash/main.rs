@@ -7,7 +7,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod chance;
 mod checks;
 mod client;
 mod evidence;

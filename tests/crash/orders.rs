@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::chance::Chance;
 use super::client::{Client, NoAnswer};
 use super::signs::{Sign, Signs};
 use super::site::{GHOST, Site};
 use super::timeline::Timeline;
+use bunraku_actors::testing::Chance;
 
 const RECONNECT: Duration = Duration::from_millis(20);
 

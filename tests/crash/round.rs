@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::chance::Chance;
 use super::client::Client;
 use super::evidence::Evidence;
 use super::faults::{Fault, Moment};
@@ -20,6 +19,7 @@ use super::site::Site;
 use super::summary::Tally;
 use super::timeline::Timeline;
 use super::{checks, rules};
+use bunraku_actors::testing::Chance;
 
 /// Jobs that are open at once.
 const OPEN_JOBS: usize = 6;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::job_actor::JobSeed;
 use crate::limits::Pool;
-use crate::supervisor::{Board, Supervisor, SupervisorSeed};
+use crate::model::RunKey;
+use crate::supervisor::{Board, SpawnJob, Supervisor, SupervisorSeed};
 
-use super::{ADMISSION, Limits, Orchestrator, PLANNING, Ports};
+use super::{ADMISSION, Limits, Orchestrator, PLANNING, Ports, RunKeys};
 
 /// Makes engines.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +22,27 @@ impl Engine {
     /// refused until [`Orchestrator::recovered`].
     #[must_use]
     pub fn start(ports: Ports, limits: Limits, spawn_job: impl Fn(JobSeed) + Send + 'static) -> Orchestrator {
+        Self::launch(ports, limits, Arc::new(|| RunKey(Uuid::new_v4())), Box::new(spawn_job))
+    }
+
+    /// As [`Engine::start`], with every job on the present thread.
+    #[must_use]
+    pub fn start_here(ports: Ports, limits: Limits) -> Orchestrator {
+        Self::start(ports, limits, JobSeed::start)
+    }
+
+    /// As [`Engine::start_here`], with run keys that a test chooses: each must be new, over all lives of the store.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn start_with_keys(
+        ports: Ports,
+        limits: Limits,
+        run_keys: impl Fn() -> RunKey + Send + Sync + 'static,
+    ) -> Orchestrator {
+        Self::launch(ports, limits, Arc::new(run_keys), Box::new(JobSeed::start))
+    }
+
+    fn launch(ports: Ports, limits: Limits, run_keys: RunKeys, spawn_job: SpawnJob) -> Orchestrator {
         let limits = Arc::new(limits);
         let board = Arc::new(Board::default());
         let pool = Pool::new(&limits);
@@ -28,7 +51,7 @@ impl Engine {
             limits: Arc::clone(&limits),
             board: Arc::clone(&board),
             pool: pool.clone(),
-            spawn_job: Box::new(spawn_job),
+            spawn_job,
         });
         Orchestrator {
             ports,
@@ -36,14 +59,9 @@ impl Engine {
             supervisor,
             board,
             pool,
+            run_keys,
             admission: Arc::new(Semaphore::new(ADMISSION)),
             planning: Arc::new(Semaphore::new(PLANNING)),
         }
-    }
-
-    /// As [`Engine::start`], with every job on the present thread.
-    #[must_use]
-    pub fn start_here(ports: Ports, limits: Limits) -> Orchestrator {
-        Self::start(ports, limits, JobSeed::start)
     }
 }

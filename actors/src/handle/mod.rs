@@ -12,7 +12,7 @@ use actix::Addr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Pool;
-use crate::model::{DeployCommand, JobId, NodeCounts, StopMode, TaskCommand};
+use crate::model::{DeployCommand, JobId, NodeCounts, RunKey, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
 use crate::supervisor::{Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown, StopJob, Supervisor};
 
@@ -32,6 +32,9 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How often a drain looks whether something still runs.
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
+/// Makes the random root of a job's transaction ids.
+type RunKeys = Arc<dyn Fn() -> RunKey + Send + Sync>;
+
 /// The engine. All methods may be called from any thread with a tokio runtime.
 #[derive(Clone)]
 pub struct Orchestrator {
@@ -40,6 +43,7 @@ pub struct Orchestrator {
     supervisor: Addr<Supervisor>,
     board: Arc<Board>,
     pool: Pool,
+    run_keys: RunKeys,
     admission: Arc<Semaphore>,
     planning: Arc<Semaphore>,
 }

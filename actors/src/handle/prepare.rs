@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::model::{
-    Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, RunKey, Scope,
+    Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, Scope,
     TaskAction, TaskCommand,
 };
 use crate::plan::{self, Plan, ResolveError, Schedule};
@@ -16,6 +15,9 @@ use crate::ports::{Environment, NewJob};
 
 use super::params;
 use super::{Orchestrator, OrchestratorError};
+
+/// So many nodes are planned on the spot: that takes less time than the way to another thread.
+const PLANNED_AT_ONCE: usize = 256;
 
 impl Orchestrator {
     pub(super) async fn prepare_deploy(&self, command: DeployCommand) -> Result<NewJob, OrchestratorError> {
@@ -62,7 +64,7 @@ impl Orchestrator {
         found.ok_or_else(|| OrchestratorError::UnknownEnvironment(name.to_string()))
     }
 
-    /// Resolves and plans on a thread of its own: an environment may have 100,000 nodes.
+    /// Resolves and plans: on a thread of its own where that may take long, as an environment may have 100,000 nodes.
     async fn plan(
         &self,
         scope: Scope,
@@ -71,6 +73,9 @@ impl Orchestrator {
     ) -> Result<Plan, OrchestratorError> {
         let _turn = self.planning.acquire().await.map_err(|_| super::gone())?;
         let limit = self.limits.job_nodes;
+        if size_of(&scope, environment.as_deref()) <= PLANNED_AT_ONCE {
+            return plan_job(&scope, environment.as_deref(), ordered, limit);
+        }
         let work = tokio::task::spawn_blocking(move || plan_job(&scope, environment.as_deref(), ordered, limit));
         work.await.map_err(|error| OrchestratorError::Unavailable(format!("planning failed: {error}")))?
     }
@@ -91,7 +96,7 @@ impl Orchestrator {
         let ready = Schedule::over(plan.nodes.len(), &plan.edges).startable();
         let userdata = if common.userdata.is_null() { Value::Object(serde_json::Map::new()) } else { common.userdata };
         let spec = JobSpec {
-            run_key: RunKey(Uuid::new_v4()),
+            run_key: (self.run_keys)(),
             action: Arc::new(action),
             environment,
             options: common.options,
@@ -121,6 +126,17 @@ impl Orchestrator {
         }
         Ok(asked)
     }
+}
+
+/// How many nodes resolving and planning look at, at most.
+fn size_of(scope: &Scope, environment: Option<&Environment>) -> usize {
+    let named = match scope {
+        Scope::Nodes(nodes) => nodes.len(),
+        Scope::Application(_) | Scope::WholeEnvironment | Scope::Query(_) | Scope::NodeGroup(_) => 0,
+    };
+    let components =
+        |known: &Environment| known.instances.iter().map(|instance| instance.components.len()).sum::<usize>();
+    named + environment.map_or(0, |known| known.nodes.len() + components(known))
 }
 
 fn plan_job(

@@ -18,7 +18,7 @@ use crate::limits::{Pool, PoolSignal};
 use crate::machine::{Decision, Job, JobInput, JobRefusal, Rules};
 use crate::model::{JobId, JobKind, JobSpec, NodeIndex, NodeState, TransactionId};
 use crate::node_runner::Report;
-use crate::ports::{RunSignal, SignalOutlet, StoreError, UnfinishedJob, Write};
+use crate::ports::{Restoration, RunSignal, SignalOutlet, StoreError, UnfinishedJob, Write};
 
 use super::ledger::{FIRST_RETRY, Ledger, states_before_running};
 use super::messages::{Control, Note};
@@ -70,8 +70,7 @@ pub(super) struct JobActor {
     pub(super) phase: Phase,
     /// Nothing is started until told otherwise.
     pub(super) draining: bool,
-    /// Nothing is started until the job is resumed; see `restored`.
-    pub(super) restored: bool,
+    pub(super) restoration: Restoration,
     /// Nodes without a start whose agents are asked about one.
     pub(super) probes: BTreeSet<NodeIndex>,
     beat: Arc<AtomicU64>,
@@ -134,7 +133,7 @@ impl JobActor {
             pool: seed.pool,
             phase: Phase::Going,
             draining: seed.draining,
-            restored: seed.job.restored,
+            restoration: seed.job.restoration,
             probes: BTreeSet::new(),
             beat: seed.beat,
             job: None,
@@ -219,7 +218,7 @@ impl JobActor {
 
     /// What follows every batch of input.
     fn round(&mut self, ctx: &mut Context<Self>) {
-        if self.job().is_open() && !self.draining && !self.restored {
+        if self.job().is_open() && !self.draining && self.restoration != Restoration::Waiting {
             self.start_nodes(ctx);
         } else {
             self.start_nothing();
@@ -293,7 +292,7 @@ impl JobActor {
         if counts.get(NodeState::New) + counts.get(NodeState::Ready) == 0 {
             return None;
         }
-        if self.restored {
+        if self.restoration == Restoration::Waiting {
             return Some(Binding::Restored);
         }
         if self.draining {
@@ -355,8 +354,7 @@ impl JobActor {
             self.end_unanswered(unanswered);
         }
         while let Some(node) = self.window.expired(now) {
-            self.unwatch(node);
-            self.decide(JobInput::NotConnected { node });
+            self.not_connected(node);
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Until it is resumed it starts nothing, and asks about every node, also those without a start in the backup. A node
 //! whose agent knows the run gets its start now, and is followed like any other; one whose agent does not know it waits
-//! on. Where nobody answers before the job is stopped or its time is over, the outcome is unknown.
+//! on. Nobody says of a node whose agent has not answered that it never ran: where it cannot start any more, its outcome
+//! is unknown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -12,7 +14,7 @@ use crate::inbox::Inbox;
 use crate::limits::Adopted;
 use crate::machine::{JobInput, judge};
 use crate::model::{Attempt, Cause, NodeIndex, NodeState, RunOutcome};
-use crate::ports::{RunSignal, StatusAnswer, Write};
+use crate::ports::{Restoration, RunSignal, StatusAnswer, Write};
 
 use super::actor::JobActor;
 use super::runs::Run;
@@ -20,7 +22,7 @@ use super::runs::Run;
 impl JobActor {
     /// Begins to ask about the nodes that have no start.
     pub(super) fn probe_all(&mut self) {
-        if !self.restored || !self.job().is_open() {
+        if self.restoration == Restoration::None || !self.job().is_open() {
             return;
         }
         let count = u32::try_from(self.spec.nodes.len()).unwrap_or(u32::MAX);
@@ -46,6 +48,7 @@ impl JobActor {
     pub(super) fn probed(&mut self, node: NodeIndex, signal: RunSignal) {
         match signal {
             RunSignal::Connected(_) => {
+                self.window.connected(node);
                 let transaction = self.spec.transaction(node, Attempt::FIRST);
                 self.ports.transport.query_status(self.spec.node(node), transaction);
             }
@@ -68,6 +71,8 @@ impl JobActor {
         if self.probes.remove(&node) {
             self.ports.transport.forget(self.spec.transaction(node, Attempt::FIRST));
             self.unwatch(node);
+            // Were it waited for, nobody would tell any more: it is looked at anew, and watched again by that.
+            self.window.connected(node);
         }
     }
 
@@ -111,6 +116,35 @@ impl JobActor {
         unanswered
     }
 
+    /// As [`JobActor::take_unanswered`], for the nodes that will be skipped when this one does not finish.
+    pub(super) fn take_unanswered_behind(&mut self, node: NodeIndex) -> Vec<NodeIndex> {
+        if self.probes.is_empty() {
+            return Vec::new();
+        }
+        let mut behind = BTreeSet::new();
+        let mut open = vec![node];
+        while let Some(before) = open.pop() {
+            let after = self.spec.edges.iter().filter(|(from, _)| *from == before).map(|(_, to)| *to);
+            open.extend(after.filter(|to| behind.insert(*to)));
+        }
+        let unanswered: Vec<NodeIndex> = behind.intersection(&self.probes).copied().collect();
+        unanswered.iter().for_each(|node| self.found(*node));
+        unanswered
+    }
+
+    /// The node was away for too long: it never started, unless nobody can tell.
+    pub(super) fn not_connected(&mut self, node: NodeIndex) {
+        self.unwatch(node);
+        let mut unanswered = self.take_unanswered_behind(node);
+        if self.probes.contains(&node) {
+            self.found(node);
+            unanswered.push(node);
+        } else {
+            self.decide(JobInput::NotConnected { node });
+        }
+        self.end_unanswered(unanswered);
+    }
+
     /// Nobody can tell how these ended.
     pub(super) fn end_unanswered(&mut self, nodes: Vec<NodeIndex>) {
         for node in nodes {
@@ -123,18 +157,14 @@ impl JobActor {
 
     /// Someone lets the job go on.
     pub(super) fn resume(&mut self) {
-        if self.restored {
+        if self.restoration == Restoration::Waiting {
             self.ledger.submit(vec![Write::JobResumed { job: self.id }]);
         }
     }
 
-    /// That is committed. Nodes that nobody answered for start under the id that they may have run under already: their
-    /// agents tell.
+    /// That is committed. Nodes that nobody has answered for are asked on, until they start under the id that they may have
+    /// run under already: their agents tell.
     pub(super) fn resumed(&mut self) {
-        self.restored = false;
-        for node in std::mem::take(&mut self.probes) {
-            self.ports.transport.forget(self.spec.transaction(node, Attempt::FIRST));
-            self.unwatch(node);
-        }
+        self.restoration = Restoration::Resumed;
     }
 }

@@ -9,7 +9,7 @@ use crate::inbox::{Inbox, Outlet};
 use crate::machine::{Contact, Facts, JobInput, NodeInput, judge};
 use crate::model::{Attempt, Cause, CertName, NodeEnd, NodeIndex, NodeState, RunOutcome, StopMode, TransactionId};
 use crate::node_runner::{Begin, NodeRunner, Report, RunnerSeed};
-use crate::ports::{Connection, Held, RunRequest, RunSignal, StoreError, UnfinishedJob, Write};
+use crate::ports::{Connection, Held, Restoration, RunRequest, RunSignal, StoreError, UnfinishedJob, Write};
 
 use super::actor::{JobActor, Phase, StoreReply};
 use super::ledger::{Answer, FIRST_RETRY, LAST_RETRY};
@@ -104,7 +104,7 @@ impl JobActor {
             accepted: run.accepted,
             compiling: run.compiling.then(|| hold.then(|| now + self.rules.compile_hold)),
             stopping,
-            restored: self.restored,
+            restored: self.restoration == Restoration::Waiting,
             handed_over: 0,
             contact: Contact::new(run.link.take(), now),
         };
@@ -121,6 +121,7 @@ impl JobActor {
                 node: name,
                 transaction: run.transaction,
                 action: Arc::clone(&self.spec.action),
+                spool: run.spool.clone(),
             },
             transport: Arc::clone(&self.ports.transport),
             clock: Arc::clone(&self.ports.clock),
@@ -208,7 +209,10 @@ impl JobActor {
         self.unwatch(node);
         let until =
             self.ports.clock.now() + TimeDelta::from_std(self.limits.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
+        let finished = end.state == NodeState::Finished;
+        let unanswered = if finished { Vec::new() } else { self.take_unanswered_behind(node) };
         self.decide(JobInput::End { node, end, hold: hold.then_some(until) });
+        self.end_unanswered(unanswered);
     }
 
     /// Appends the next group, if none is in flight.
@@ -394,6 +398,7 @@ impl JobActor {
             job: self.id,
             node: name.clone(),
             action: Arc::clone(&self.spec.action),
+            spool: run.spool,
             until,
         }));
     }

@@ -106,6 +106,8 @@ impl JobActor {
             self.window.wait_for_turn(node);
             return Look::Waits;
         }
+        // From here on its runner asks.
+        self.probes.remove(&node);
         let started_at = self.ports.clock.now();
         let deadline = started_at.checked_add_signed(self.rules.run_timeout).unwrap_or(started_at + TimeDelta::days(1));
         let inputs = Inbox::default();

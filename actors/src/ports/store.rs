@@ -224,9 +224,19 @@ pub struct UnfinishedJob {
     pub spec: Arc<JobSpec>,
     /// One per node, by index, decisions already applied.
     pub nodes: Vec<StoredNode>,
-    /// It was unfinished in a backup that was restored: agents may know more of it than the store, and it starts no node
-    /// until it is resumed.
-    pub restored: bool,
+    pub restoration: Restoration,
+}
+
+/// Whether a job was unfinished in a backup that was restored: agents may then know more of it than the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restoration {
+    /// It was not.
+    #[default]
+    None,
+    /// It starts no node until it is resumed.
+    Waiting,
+    /// It was resumed. Of a node that has no start, still nobody says that it never ran before its agent has answered.
+    Resumed,
 }
 
 /// A run that ended without its agent's word and may still be going on.
@@ -237,6 +247,8 @@ pub struct Held {
     pub node: CertName,
     /// What was run: a late answer is judged by it.
     pub action: Arc<Action>,
+    /// The spool that the agent named when the run was started: only that one can tell that it knows nothing of it.
+    pub spool: Option<String>,
     /// When it ends by itself.
     pub until: DateTime<Utc>,
 }

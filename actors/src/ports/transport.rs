@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub node: CertName,
     pub transaction: TransactionId,
     pub action: Arc<Action>,
+    /// The spool that was committed with the start: the request is for no other agent, whoever has the certname now.
+    pub spool: Option<String>,
 }
 
 /// A node's present session.
@@ -119,7 +121,9 @@ pub trait Transport: Send + Sync + 'static {
     /// Stops routing; later answers are counted, logged once and dropped.
     fn forget(&self, transaction: TransactionId);
 
-    /// Queues the request to the node's session. Answers go where [`Transport::expect`] said, as does `Unsent`.
+    /// Queues the request to the node's session, if that is the one of [`RunRequest::spool`]. Answers go where
+    /// [`Transport::expect`] said, as does `Unsent`. Answers to
+    /// queries that were made before are dropped: they know nothing of this request.
     fn send(&self, run: RunRequest);
 
     /// Asks the agent for the status of an expected transaction. No session: nothing happens.

@@ -18,7 +18,7 @@ use crate::inbox::{Inbox, Outlet};
 use crate::job_actor::{Control, Guard, JobSeed, Note, StopTicket};
 use crate::limits::Pool;
 use crate::model::{CauseCounts, JobId, JobSpec, NodeCounts, NodeState, StopMode, TransactionId};
-use crate::ports::{JobRecord, NewJob, RunSignal, StoredNode, UnfinishedJob};
+use crate::ports::{JobRecord, NewJob, Restoration, RunSignal, StoredNode, UnfinishedJob};
 
 use super::board::{Board, Drain, Readiness};
 use super::holds::Holds;
@@ -223,7 +223,7 @@ fn fresh(id: JobId, job: &NewJob) -> UnfinishedJob {
         finished_at: None,
         stop: None,
     };
-    UnfinishedJob { record, spec: Arc::clone(&job.spec), nodes, restored: false }
+    UnfinishedJob { record, spec: Arc::clone(&job.spec), nodes, restoration: Restoration::None }
 }
 
 impl Actor for Supervisor {

@@ -1,7 +1,8 @@
 //! Holds: runs that ended without their agent's word and may still be going on.
 //!
 //! Each is asked about when it is left, at every reconnect of its node and every [`ASK_EVERY`]. It ends with any answer
-//! but *running*, or when its time is over; its end is committed before what it keeps is given back. The answer is kept
+//! but *running* (that nothing is known of the run, or that it is canceled, counts from its own agent only: another one with the same certname, or
+//! one whose spool was exchanged, cannot know), or when its time is over; its end is committed before what it keeps is given back. The answer is kept
 //! with the node, and changes neither state nor count: the first committed end has won.
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use actix::{AsyncContext, Context, SpawnHandle, WrapFuture, fut::ActorFutureExt}
 use crate::inbox::Outlet;
 use crate::job_actor::{append_until_done, next_watcher};
 use crate::machine::judge_late;
-use crate::model::{JobId, LateAnswer, TransactionId};
+use crate::model::{JobId, LateAnswer, RunOutcome, TransactionId};
 use crate::ports::{Held, RunSignal, SignalOutlet, StatusAnswer, Transport, Write};
 
 use super::actor::Supervisor;
@@ -59,6 +60,13 @@ impl Holds {
         self.open.values().map(|hold| &hold.held).chain(self.ending.iter().map(|(held, _)| held))
     }
 
+    /// Whether the present session is that of the agent which got the request, as far as that can be told.
+    fn asked_its_own_agent(&self, number: u64) -> bool {
+        let Some(Hold { held, .. }) = self.open.get(&number) else { return false };
+        let session = self.transport.connection(&held.node);
+        session.is_some_and(|session| !session.contended && session.spool == held.spool)
+    }
+
     fn ask(&self, number: u64) {
         if let Some(hold) = self.open.get(&number) {
             let Held { job, node, .. } = &hold.held;
@@ -96,6 +104,10 @@ impl Supervisor {
     pub(super) fn hold_signal(&mut self, number: u64, signal: RunSignal, ctx: &mut Context<Self>) {
         match signal {
             RunSignal::Connected(_) => self.holds.ask(number),
+            // Another agent with this certname made sure that nothing begins there.
+            RunSignal::Ended(RunOutcome::Canceled { .. })
+            | RunSignal::Status(StatusAnswer::NeverArrived | StatusAnswer::Over(RunOutcome::Canceled { .. }))
+                if !self.holds.asked_its_own_agent(number) => {}
             RunSignal::Ended(outcome) => self.late_answer(number, StatusAnswer::Over(outcome), ctx),
             RunSignal::Status(
                 answer @ (StatusAnswer::Over(_) | StatusAnswer::NeverArrived | StatusAnswer::Unknown(_)),

@@ -8,6 +8,6 @@ mod messages;
 mod recovery;
 mod sweep;
 
-pub(crate) use actor::{Supervisor, SupervisorSeed};
+pub(crate) use actor::{SpawnJob, Supervisor, SupervisorSeed};
 pub(crate) use board::{Board, Drain};
 pub(crate) use messages::{CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};

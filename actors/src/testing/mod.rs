@@ -4,6 +4,7 @@
 
 mod agents;
 mod build;
+mod chance;
 mod clock;
 mod directory;
 mod life;
@@ -14,6 +15,7 @@ mod transport;
 
 pub use agents::{Execution, Script};
 pub use build::{Build, component, instance, names, owner};
+pub use chance::Chance;
 pub use clock::FixedClock;
 pub use directory::FixedDirectory;
 pub use life::{live, until};

@@ -14,8 +14,8 @@ use crate::model::{
     TransactionId,
 };
 use crate::ports::{
-    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, StateSpan,
-    StoreError, StoredNode, UnfinishedJob, Write,
+    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, Restoration,
+    StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
 };
 
 /// How many batches of events a slow follower may be behind before it is cut off.
@@ -34,7 +34,7 @@ pub(super) struct JobRow {
     pub(super) history: Vec<StateSpan>,
     pub(super) finished_at: Option<DateTime<Utc>>,
     pub(super) stop: Option<StopMode>,
-    pub(super) restored: bool,
+    pub(super) restoration: Restoration,
     pub(super) nodes: Vec<NodeRow>,
 }
 
@@ -64,7 +64,7 @@ impl JobRow {
 
     fn unfinished(&self, id: JobId) -> UnfinishedJob {
         let nodes = self.nodes.iter().map(|node| node.stored.clone()).collect();
-        UnfinishedJob { record: self.record(id), spec: Arc::clone(&self.spec), nodes, restored: self.restored }
+        UnfinishedJob { record: self.record(id), spec: Arc::clone(&self.spec), nodes, restoration: self.restoration }
     }
 }
 
@@ -119,7 +119,7 @@ impl MemoryStore {
         let mut rows = self.rows.lock();
         copy.last_job = rows.last_job;
         for job in copy.jobs.values_mut().filter(|job| !job.state().is_terminal()) {
-            job.restored = true;
+            job.restoration = Restoration::Waiting;
         }
         *rows = copy;
     }

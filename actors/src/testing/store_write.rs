@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::model::{
     Attempt, CertName, EventKind, EventRecord, EventSeq, JobId, JobState, NodeEnd, NodeIndex, NodeState, StopMode,
 };
-use crate::ports::{Held, NewJob, NodeRecord, StateSpan, StoredNode, Write};
+use crate::ports::{Held, NewJob, NodeRecord, Restoration, StateSpan, StoredNode, Write};
 
 use super::store::{JobRow, NodeRow, Rows};
 
@@ -23,7 +23,15 @@ impl Rows {
         let nodes = rows.map(|((node, name), ready)| new_row(node, name, *ready, at)).collect();
         let history = vec![StateSpan { state: job.first_state, entered: at, left: None }];
         let header = Arc::new(job.spec.header());
-        let row = JobRow { spec: job.spec, header, history, finished_at: None, stop: None, restored: false, nodes };
+        let row = JobRow {
+            spec: job.spec,
+            header,
+            history,
+            finished_at: None,
+            stop: None,
+            restoration: Restoration::None,
+            nodes,
+        };
         self.jobs.insert(id, row);
         id
     }
@@ -90,7 +98,7 @@ impl Rows {
                 Ok(())
             }
             Write::JobResumed { job } => {
-                self.job(job)?.restored = false;
+                self.job(job)?.restoration = Restoration::Resumed;
                 Ok(())
             }
             Write::HoldEnded { transaction, late } => {
@@ -180,7 +188,8 @@ impl Rows {
         let name = row.spec.node(node).clone();
         let attempt = row.nodes[node.at()].stored.attempt.unwrap_or(Attempt::FIRST);
         let transaction = row.spec.transaction(node, attempt);
-        self.holds.insert(transaction, Held { transaction, job, node: name, action, until });
+        let spool = row.nodes[node.at()].stored.spool.clone();
+        self.holds.insert(transaction, Held { transaction, job, node: name, action, spool, until });
         Ok(())
     }
 

@@ -326,7 +326,7 @@ impl Transport for ScriptedTransport {
         {
             let mut world = self.0.world.lock();
             let Some(outlet) = world.routes.get(&run.transaction).cloned() else { return };
-            if world.connection(&run.node).is_none() {
+            if world.connection(&run.node).is_none_or(|session| session.spool != run.spool) {
                 outlet.send(RunSignal::Unsent);
                 return;
             }

@@ -184,3 +184,39 @@ fn an_end_of_a_hold_that_the_store_refuses_keeps_the_node_taken() {
         assert_eq!(world.agents.peak(None), 1);
     });
 }
+
+#[test]
+fn a_word_of_another_agent_with_the_same_certname_ends_no_hold() {
+    let (world, nodes) = World::flat(limits(), 1, &Script::lasting(seconds(5_000)));
+    world.live(async |service| {
+        let first = service.deploy(&nodes, 0).await;
+        service.reached(first, NodeState::Running, 1).await;
+        world.agents.disconnect(&nodes[0]);
+        service.end(first).await;
+        assert_eq!(service.cause(first, &nodes[0]), "contact_lost");
+        // It knows nothing of the run, and cannot know whether it goes on.
+        world.agents.wipe(&nodes[0]);
+        world.agents.script(&nodes[0], Script { spool: Some("another".into()), ..Script::default() });
+        world.agents.connect(&nodes[0]);
+        let second = service.deploy(&nodes, 0).await;
+        tokio::time::sleep(seconds(550)).await;
+        assert_eq!(service.record(second).await.counts.get(NodeState::Ready), 1, "the node is held");
+        assert_eq!(service.end(second).await, JobState::Finished, "until the hold's time is over");
+        assert_eq!(late(service.world, first, &nodes[0]), None);
+    });
+}
+
+#[test]
+fn never_twice_a_request_is_for_the_agent_that_it_was_started_for() {
+    let (world, nodes) = World::flat(settled(), 1, &Script::default());
+    world.store.set_delay(seconds(2));
+    world.live(async |service| {
+        let job = service.deploy(&nodes, 0).await;
+        until("the start is decided", async || world.store.appends() > 1).await;
+        world.agents.script(&nodes[0], Script { spool: Some("another".into()), ..Script::default() });
+        world.agents.connect(&nodes[0]);
+        assert_eq!(service.end(job).await, JobState::Failed);
+        assert_eq!(service.cause(job, &nodes[0]), "undeliverable");
+        assert_eq!((world.agents.sends().len(), world.agents.executions().len()), (0, 0));
+    });
+}

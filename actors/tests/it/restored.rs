@@ -3,9 +3,9 @@
 
 use bunraku_actors::handle::{Binding, Limits};
 use bunraku_actors::model::{CertName, JobId, JobState, NodeState, StopMode};
-use bunraku_actors::testing::{Backup, Script, until};
+use bunraku_actors::testing::{Backup, Build, Script, component, instance, until};
 
-use crate::support::{Service, World, seconds, settled};
+use crate::support::{Service, World, numbered, seconds, settled};
 
 /// A job of six nodes, two at a time, and a copy of the store while the first two ran; the service is gone then.
 fn until_backup(limits: Limits, script: &Script) -> (World, Vec<CertName>, JobId, Backup) {
@@ -143,5 +143,56 @@ fn a_spool_that_is_gone_makes_a_restored_start_unknown() {
         assert!(message.ends_with("(restored from a backup)"), "{message}");
         service.engine.stop(job, StopMode::Force).await.unwrap();
         assert_eq!(service.end(job).await, JobState::Stopped);
+    });
+}
+
+/// A job over `n0000` and, behind it, `n0001`, and a copy of the store from the time before the second started; both ran.
+fn in_order_until_backup() -> (World, Vec<CertName>, JobId, Backup) {
+    let nodes = numbered(2);
+    let parts = vec![component("a", "n0000", &["Cap[a]"], &[]), component("b", "n0001", &[], &["Cap[a]"])];
+    let world = World::new(settled(), Build::environment(vec![instance("shop", parts)], nodes.clone()));
+    world.agents.connect_all(&nodes, &Script::lasting(seconds(20)));
+    let (job, backup) = world.live(async |service| {
+        let job = service.deploy(&nodes, 0).await;
+        service.reached(job, NodeState::Running, 1).await;
+        let backup = world.store.backup();
+        assert_eq!(service.end(job).await, JobState::Finished);
+        (job, backup)
+    });
+    (world, nodes, job, backup)
+}
+
+#[test]
+fn never_a_lie_what_may_have_run_is_not_skipped_for_its_dependency() {
+    let (world, nodes, job, backup) = in_order_until_backup();
+    world.store.restore(backup);
+    nodes.iter().for_each(|node| world.agents.disconnect(node));
+    world.live(async |service| {
+        assert_eq!(service.end(job).await, JobState::Failed);
+        assert_eq!(service.cause(job, &nodes[0]), "contact_lost");
+        assert_eq!(service.cause(job, &nodes[1]), "outcome_unknown", "nobody says that it never ran");
+        world.agents.connect(&nodes[1]);
+        until("its agent tells late", async || world.store.node(job, "n0001").unwrap().late.is_some()).await;
+        assert_eq!(world.store.node(job, "n0001").unwrap().late.unwrap().state, NodeState::Finished);
+    });
+}
+
+#[test]
+fn never_a_lie_a_resumed_job_asks_on_also_after_a_restart() {
+    let (mut world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    world.live(async |service| assert_eq!(service.end(job).await, JobState::Finished));
+    world.store.restore(backup);
+    world.agents.disconnect(&nodes[5]);
+    world.limits.concurrent_runs = 1;
+    world.live(async |service| {
+        service.engine.resume(job).await.unwrap();
+        until("it is resumed", async || service.engine.live(job).await.unwrap().binding != Some(Binding::Restored))
+            .await;
+    });
+    world.live(async |service| {
+        let counts = service.engine.stop(job, StopMode::Plain).await.unwrap();
+        assert_eq!(counts.get(NodeState::Skipped), 0, "nobody says that it never started");
+        assert_eq!(service.end(job).await, JobState::Stopped);
+        assert_eq!(service.cause(job, &nodes[5]), "outcome_unknown");
     });
 }

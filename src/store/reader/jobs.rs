@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{JobId, JobSpec};
+use bunraku_actors::model::{CertName, JobId, JobSpec, NodeIndex};
 use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, UnfinishedJob};
 use chrono::{TimeDelta, Timelike as _};
 use rusqlite::types::ToSql;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use crate::store::columns::{Db, get};
 use crate::store::fault::{Fault, leave_out};
@@ -63,12 +63,13 @@ pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<
     let mut rows = statement.query([])?;
     let mut holds = Vec::new();
     while let Some(row) = rows.next()? {
-        let job = get(row, 1)?;
+        let (job, node): (_, CertName) = (get(row, 1)?, get(row, 2)?);
         match specs.spec(connection, job) {
             Ok(spec) => holds.push(Held {
                 transaction: get(row, 0)?,
                 job,
-                node: get(row, 2)?,
+                spool: spool_of(connection, job, spec.index_of(&node))?,
+                node,
                 action: Arc::clone(&spec.action),
                 until: get(row, 3)?,
             }),
@@ -76,6 +77,14 @@ pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<
         }
     }
     Ok(holds)
+}
+
+/// The spool that a node's agent named at the start.
+fn spool_of(connection: &Connection, job: JobId, node: Option<NodeIndex>) -> Result<Option<String>, Fault> {
+    let Some(node) = node else { return Ok(None) };
+    let read = "SELECT spool FROM job_nodes WHERE job = ?1 AND node = ?2";
+    let spool = connection.prepare_cached(read)?.query_row((Db(job), Db(node)), |row| row.get(0)).optional()?;
+    Ok(spool.flatten())
 }
 
 /// The specifications of these jobs.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bunraku_actors::model::{EventKind, EventRecord, EventSeq, JobId, JobSpec, NodeIndex};
-use bunraku_actors::ports::Write;
+use bunraku_actors::ports::{Restoration, Write};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -174,8 +174,8 @@ impl<'a> Group<'a> {
             Write::JobEnded { job, state, at } => self.job_ended(*job, *state, *at),
             Write::JobAborted { job, state, at, message } => self.job_aborted(*job, *state, *at, message),
             Write::JobResumed { job } => {
-                let mut statement = self.connection.prepare_cached("UPDATE jobs SET restored = 0 WHERE id = ?1")?;
-                Ok(statement.execute([Db(*job)]).map(drop)?)
+                let mut statement = self.connection.prepare_cached("UPDATE jobs SET restored = ?2 WHERE id = ?1")?;
+                Ok(statement.execute((Db(*job), Db(Restoration::Resumed))).map(drop)?)
             }
             Write::HoldEnded { transaction, late: _ } => self.hold_ended(*transaction, packed.late.as_deref()),
         }

@@ -26,9 +26,9 @@ use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 
 use super::answers;
 use super::spool::{Spool, exitcode};
-use crate::chance::Chance;
 use crate::signs::{Sign, Signs};
 use crate::site::Site;
+use bunraku_actors::testing::Chance;
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 

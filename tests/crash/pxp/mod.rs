@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 
 use self::life::Life;
 use self::spool::Spool;
-use super::chance::Chance;
 use super::signs::Signs;
 use super::site::{Node, Site};
+use bunraku_actors::testing::Chance;
 
 /// A running agent.
 pub(crate) struct Scripted {

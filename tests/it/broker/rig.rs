@@ -138,7 +138,7 @@ impl Rig {
 
 pub(crate) fn request(node: &str, transaction: TransactionId) -> RunRequest {
     let deploy = DeployAction { enforced_environment: None, options: DeployOptions::default() };
-    RunRequest { job: JobId(8), node: name(node), transaction, action: Arc::new(Action::Deploy(deploy)) }
+    RunRequest { job: JobId(8), node: name(node), transaction, action: Arc::new(Action::Deploy(deploy)), spool: None }
 }
 
 /// Results of a Puppet run without changes.

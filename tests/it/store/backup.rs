@@ -2,7 +2,7 @@
 
 use bunraku::store::{BackupError, backup, restore};
 use bunraku_actors::model::{EventSeq, JobId, JobState, NodeState};
-use bunraku_actors::ports::{JobStore, Write};
+use bunraku_actors::ports::{JobStore, Restoration, Write};
 
 use super::builders::*;
 use super::durable::assert_consistent;
@@ -40,14 +40,18 @@ async fn a_copy_of_a_store_in_use_comes_back_with_its_jobs_held_and_no_number_gi
     let store = &fixture.store;
     assert_consistent(store).await;
     let found = store.unfinished().await.unwrap();
-    assert_eq!(found.iter().map(|job| (job.record.id, job.restored)).collect::<Vec<_>>(), [(first, true)]);
+    assert_eq!(
+        found.iter().map(|job| (job.record.id, job.restoration)).collect::<Vec<_>>(),
+        [(first, Restoration::Waiting)]
+    );
     assert_eq!(found[0].nodes[1].state, NodeState::Ready, "the copy does not know the later start");
     let fresh = store.create_job(new_job(spec.clone())).await.unwrap();
     assert_eq!(fresh, JobId(restored.job + 1));
     store.append(vec![started(&spec, fresh, 0, 9), Write::JobResumed { job: first }]).await.unwrap();
     let event = read_events(store, fresh).await[0].seq;
     assert!(event > EventSeq(1_000_000), "events jump too: {event}");
-    assert!(store.unfinished().await.unwrap().iter().all(|job| !job.restored));
+    let known = store.unfinished().await.unwrap();
+    assert_eq!(known.iter().map(|job| job.restoration).collect::<Vec<_>>(), [Restoration::Resumed, Restoration::None]);
     assert_eq!(store.create_job(new_job(spec)).await.unwrap(), JobId(fresh.0 + 1), "one jump, then no gaps");
 }
 
@@ -78,5 +82,5 @@ async fn what_is_no_sound_backup_changes_nothing() {
     }
     let fixture = Fixture::over(folder);
     assert_eq!(fixture.store.unfinished().await.unwrap()[0].record.id, job);
-    assert!(!fixture.store.unfinished().await.unwrap()[0].restored);
+    assert_eq!(fixture.store.unfinished().await.unwrap()[0].restoration, Restoration::None);
 }

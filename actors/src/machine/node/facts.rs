@@ -53,6 +53,12 @@ impl Contact {
 }
 
 impl Facts {
+    /// Whether the present session is that of the agent which got the request, as far as that can be told: another one may
+    /// have the same certname, or the spool may have been exchanged.
+    pub(super) fn is_own_agent(&self) -> bool {
+        self.contact.link.as_ref().is_some_and(|link| !link.contended && link.spool == self.spool)
+    }
+
     pub(super) fn has_newer_session(&self) -> bool {
         self.contact.link.as_ref().is_some_and(|link| link.generation > self.handed_over)
     }
@@ -91,8 +97,7 @@ impl Facts {
 
     /// "No results directory", and no acknowledgement was ever recorded: send again only where that cannot run twice.
     pub(super) fn lost_frame(mut self, now: Time, rules: &Rules) -> (Node, Vec<NodeEffect>) {
-        let same_spool = self.contact.link.as_ref().is_some_and(|link| !link.contended && link.spool == self.spool);
-        let in_doubt = !same_spool
+        let in_doubt = !self.is_own_agent()
             || now - self.started_at >= rules.resend_window
             || (self.spool.is_none() && !rules.resend_to_pxp_agents);
         if in_doubt {

@@ -72,9 +72,9 @@ impl Node {
             facts.begin_compile_hold(now, rules);
         }
         match self {
-            Self::Queued(facts) => (Self::Sent { facts, since: now }, Vec::new()),
-            other @ (Self::Unsent { .. }
-            | Self::Resending(_)
+            // After `Unsent`: that was said of an earlier frame.
+            Self::Queued(facts) | Self::Unsent { facts, .. } => (Self::Sent { facts, since: now }, Vec::new()),
+            other @ (Self::Resending(_)
             | Self::Sent { .. }
             | Self::Accepted(_)
             | Self::Canceling { .. }
@@ -110,6 +110,10 @@ impl Node {
 
     fn ended(self, outcome: RunOutcome, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
         let Some(facts) = self.facts() else { return (self, Vec::new()) };
+        if matches!(outcome, RunOutcome::Canceled { .. }) && !facts.is_own_agent() {
+            // Another agent made sure that nothing begins there.
+            return (self, Vec::new());
+        }
         let canceled = match &self {
             Self::Canceling { cause, .. } => *cause,
             // The cancel of a deadline is not committed: before a restart the same run may have been canceled for it.
