@@ -6,6 +6,7 @@ mod broker;
 mod cli;
 mod config;
 mod directory;
+mod disk;
 mod service;
 mod store;
 mod support;

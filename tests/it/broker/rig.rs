@@ -115,7 +115,8 @@ impl Rig {
     pub(crate) fn run(&self, node: &str, key: u64) -> TransactionId {
         let transaction = TransactionId(Uuid::new_v4());
         self.transport.expect(&name(node), transaction, JobKind::Deploy, self.outlet(key));
-        self.transport.send(request(node, transaction));
+        let spool = self.transport.connection(&name(node)).and_then(|session| session.spool);
+        self.transport.send(RunRequest { spool, ..request(node, transaction) });
         transaction
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
 
+mod clock;
 mod drains;
 mod killed;
 mod logs;

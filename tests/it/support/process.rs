@@ -73,6 +73,16 @@ impl Served {
         self.process = Some(command.spawn().unwrap());
     }
 
+    /// As [`Served::start`], with disk and clock as `control` says (see `tests/faults`), now and whenever it changes.
+    pub(crate) fn start_spoiled(&mut self, control: &Path) {
+        // Cargo has built it beside this test.
+        let library = std::env::current_exe().unwrap().with_file_name("libbunraku_faults.so");
+        assert!(library.exists(), "{} is built with the tests", library.display());
+        self.start_with(|command| {
+            command.env("LD_PRELOAD", library).env("DISK_FAULTS", control);
+        });
+    }
+
     /// Waits until the API takes commands.
     pub(crate) async fn ready(&self) {
         self.client.until("/readyz", |_| true).await;
@@ -133,6 +143,7 @@ fn free_port() -> u16 {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    port: u16,
     token: String,
 }
 
@@ -140,7 +151,12 @@ impl Client {
     fn new(ca: &Path, port: u16, token: &str) -> Self {
         let config = tls::anonymous_client_config(ca).unwrap();
         let http = reqwest::Client::builder().tls_backend_preconfigured(config).build().unwrap();
-        Self { http, base: format!("https://localhost:{port}"), token: token.to_owned() }
+        Self { http, base: format!("https://localhost:{port}"), port, token: token.to_owned() }
+    }
+
+    /// The port of the API.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// A request with the token.
