@@ -6,6 +6,7 @@ mod notify;
 mod observe;
 mod serve;
 mod service;
+mod upkeep;
 mod watchdog;
 
 use bunraku_actors::ports::Clock;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::backup::{DATABASE, DataLock, DatabaseError};
+use super::upkeep::Upkeep;
 use super::{SystemClock, observe};
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
@@ -100,7 +101,7 @@ impl Service {
             data.join(DATABASE),
             store::Options { sender_uri: first_uri(&config.server.names), ..store::Options::default() },
         )?;
-        let directory = FileDirectory::start(directory_options(config)).await?;
+        let directory = Arc::new(FileDirectory::start(directory_options(config)).await?);
 
         let own_uri = Uri::parse(store.sender_uri())?;
         let sessions = Sessions::new();
@@ -120,12 +121,8 @@ impl Service {
         if let Some(metrics) = &metrics {
             observing.spawn(observe::keep_up(metrics.clone()));
         }
-        let ports = Ports {
-            store: Arc::new(store.clone()),
-            transport,
-            directory: Arc::new(directory),
-            clock: Arc::new(SystemClock),
-        };
+        observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory)).run());
+        let ports = Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SystemClock) };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
         let limits = config.limits.for_engine(&config.broker, &config.engine);

@@ -133,6 +133,21 @@ pub const KEYS: &[Key] = &[
     key("limits.status_interval", "2m", "", "How often a silent run is asked about."),
     key("limits.job_nodes", "200000", "", "The most nodes of one job."),
     key("limits.output", "1 MiB", "", "The most output that is kept of one run; what is cut is marked."),
+    key(
+        "retention.jobs",
+        "30days",
+        "",
+        "Jobs that ended before so long ago are removed with everything of them; null keeps them for ever. One that has left a hold stays until that is over.",
+    ),
+    key(
+        "retention.output",
+        "7days",
+        "",
+        "What runs printed and the resource events of their reports are removed so long after the end of their job; answers then say so. null keeps them as long as the job.",
+    ),
+    key("backup.dir", "null", "", "Where scheduled backups go, best on another disk. Unset: none are made."),
+    key("backup.every", "1day", "", "How often."),
+    key("backup.keep", "7", "", "How many of them stay; older ones are removed."),
     key("engine.threads", "null", "", "Threads for jobs and their nodes. Unset: one per core."),
     key(
         "engine.hang_timeout",

@@ -19,11 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry;
 use crate::tls::TlsPaths;
-pub use sections::{Broker, Engine, LimitsSection, Log, LogFormat, Server, Ssl};
+pub use sections::{Backup, Broker, Engine, LimitsSection, Log, LogFormat, Retention, Server, Ssl};
 pub use yaml::ConfigError;
 
 /// The longest duration that makes sense anywhere; far from the end of the calendar, so that deadlines can be computed.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+/// What is younger is never removed: people still look at it.
+const SHORTEST_AGE: Duration = Duration::from_secs(3_600);
+const LONGEST_AGE: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 /// `bunraku.yaml`. Relative paths count from the file's own directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +40,10 @@ pub struct Config {
     pub ssl: Ssl,
     #[serde(deserialize_with = "scalar::section")]
     pub limits: LimitsSection,
+    #[serde(deserialize_with = "scalar::section")]
+    pub retention: Retention,
+    #[serde(deserialize_with = "scalar::section")]
+    pub backup: Backup,
     #[serde(deserialize_with = "scalar::section")]
     pub engine: Engine,
     #[serde(deserialize_with = "scalar::section")]
@@ -55,6 +63,8 @@ impl Default for Config {
             broker: Broker::default(),
             ssl: Ssl::default(),
             limits: LimitsSection::default(),
+            retention: Retention::default(),
+            backup: Backup::default(),
             engine: Engine::default(),
             log: Log::default(),
             data_dir: "data".into(),
@@ -104,7 +114,7 @@ impl Config {
             return invalid(key, "must be at least 1".to_owned());
         }
         let durations = limits.durations().into_iter().chain(self.broker.durations()).chain(self.engine.durations());
-        let durations = durations.chain(self.server.durations());
+        let durations = durations.chain(self.server.durations()).chain(self.backup.durations());
         for (key, duration, least) in durations {
             if duration > LONGEST {
                 return invalid(key, format!("must not be more than {}", humantime::format_duration(LONGEST)));
@@ -117,6 +127,15 @@ impl Config {
             if timeout > limits.job_timeout {
                 return invalid(&format!("limits.{key}"), "must not be more than limits.job_timeout".to_owned());
             }
+        }
+        for (key, age) in self.retention.ages() {
+            if age.is_some_and(|age| age < SHORTEST_AGE || age > LONGEST_AGE) {
+                let bounds = [SHORTEST_AGE, LONGEST_AGE].map(humantime::format_duration);
+                return invalid(key, format!("must be null, or between {} and {}", bounds[0], bounds[1]));
+            }
+        }
+        if self.backup.keep == 0 {
+            return invalid("backup.keep", "must be at least 1".to_owned());
         }
         if let Err(error) = telemetry::check_level(&self.log.level) {
             return invalid("log.level", format!("is not usable: {error}"));
@@ -145,7 +164,9 @@ impl Config {
     fn anchored(mut self, base: &Path) -> Self {
         let ssl = &mut self.ssl;
         let single = [&mut self.data_dir, &mut self.environments_dir, &mut ssl.cert, &mut ssl.key, &mut ssl.ca];
-        for path in single.into_iter().chain(ssl.crl.as_mut()).chain(&mut self.modulepath) {
+        for path in
+            single.into_iter().chain(ssl.crl.as_mut()).chain(self.backup.dir.as_mut()).chain(&mut self.modulepath)
+        {
             *path = base.join(&*path);
         }
         self

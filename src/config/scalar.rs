@@ -28,6 +28,32 @@ pub mod duration {
     }
 }
 
+/// Serde for durations that may be left out: `#[serde(with = "scalar::optional_duration")]`, `null` for none.
+pub mod optional_duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Given(#[serde(with = "super::duration")] Duration);
+
+    /// Writes `5m` or `null`.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Given).serialize(serializer)
+    }
+
+    /// Reads what [`serialize`] writes.
+    ///
+    /// # Errors
+    /// When the text is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Given>::deserialize(deserializer)?.map(|Given(duration)| duration))
+    }
+}
+
 /// Serde for sizes in bytes: `#[serde(with = "scalar::size")]`.
 pub mod size {
     use bytesize::ByteSize;

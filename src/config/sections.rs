@@ -151,6 +151,8 @@ impl Default for LimitsSection {
     }
 }
 
+const A_DAY: Duration = Duration::from_secs(86_400);
+
 /// What would turn a wait into a busy loop when it is shorter.
 const A_SECOND: Duration = Duration::from_secs(1);
 
@@ -202,6 +204,52 @@ impl LimitsSection {
             hang_timeout: engine.hang_timeout,
             job_nodes: self.job_nodes,
         }
+    }
+}
+
+/// `retention`: how long what is over is kept; `None` is for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    #[serde(with = "scalar::optional_duration")]
+    pub jobs: Option<Duration>,
+    #[serde(with = "scalar::optional_duration")]
+    pub output: Option<Duration>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { jobs: Some(30 * A_DAY), output: Some(7 * A_DAY) }
+    }
+}
+
+impl Retention {
+    /// Every age with its key.
+    pub(super) fn ages(&self) -> [(&'static str, Option<Duration>); 2] {
+        [("retention.jobs", self.jobs), ("retention.output", self.output)]
+    }
+}
+
+/// `backup`: copies that are made by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    pub dir: Option<PathBuf>,
+    #[serde(with = "scalar::duration")]
+    pub every: Duration,
+    pub keep: usize,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { dir: None, every: A_DAY, keep: 7 }
+    }
+}
+
+impl Backup {
+    /// Every duration with its key and the shortest value that makes sense.
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 1] {
+        [("backup.every", self.every, Duration::from_secs(60))]
     }
 }
 

@@ -2,9 +2,14 @@
 //!
 //! A copy is written beside its final place, synced, and renamed: a name that exists always has its whole content.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::hash::{self, Fingerprint};
 
@@ -25,16 +30,21 @@ pub(super) enum ContentError {
     Store { directory: PathBuf, source: io::Error },
 }
 
+/// A file that was asked to be kept so recently may belong to a job that is just being created.
+const IN_CREATION: Duration = Duration::from_secs(600);
+
 /// A directory of files that are named by their hash.
 #[derive(Debug)]
 pub(super) struct ContentStore {
     directory: PathBuf,
+    /// When each was last asked to be kept. Locked while a file is removed, so that none is between look and removal.
+    asked: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl ContentStore {
     /// Opens the store, creates its directory, and removes what a crash left unfinished.
     pub(super) fn open(directory: &Path) -> Result<Self, ContentError> {
-        let store = Self { directory: directory.to_owned() };
+        let store = Self { directory: directory.to_owned(), asked: Mutex::default() };
         store.prepare().map_err(|source| store.broken(source))?;
         Ok(store)
     }
@@ -52,6 +62,7 @@ impl ContentStore {
 
     /// Keeps a copy of `source`, which must have this hash and size. Returns after the copy is synced to disk.
     pub(super) fn keep(&self, source: &Path, expected: &Fingerprint) -> Result<(), ContentError> {
+        self.asked.lock().insert(expected.sha256.clone(), Instant::now());
         let place = self.directory.join(&expected.sha256);
         if fs::metadata(&place).is_ok_and(|there| there.is_file() && there.len() == expected.size) {
             return Ok(());
@@ -82,6 +93,26 @@ impl ContentStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.broken(error)),
         }
+    }
+
+    /// Removes the copies that are neither in use nor just being asked for; returns how many.
+    pub(super) fn sweep(&self, in_use: &BTreeSet<String>) -> Result<usize, ContentError> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.directory).map_err(|source| self.broken(source))? {
+            let entry = entry.map_err(|source| self.broken(source))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !is_sha256(&name) || in_use.contains(&name) {
+                continue;
+            }
+            let mut asked = self.asked.lock();
+            if asked.get(&name).is_some_and(|at| at.elapsed() < IN_CREATION) {
+                continue;
+            }
+            asked.remove(&name);
+            fs::remove_file(entry.path()).map_err(|source| self.broken(source))?;
+            removed += 1;
+        }
+        Ok(removed)
     }
 
     fn broken(&self, source: io::Error) -> ContentError {
@@ -127,6 +158,29 @@ mod tests {
         assert_eq!(store.find(&first.sha256).unwrap(), None);
         let left: Vec<_> = fs::read_dir(directory.path().join("files")).unwrap().collect();
         assert!(left.is_empty(), "nothing unfinished stays: {left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_job_needs_is_removed_unless_one_may_be_about_to_need_it() {
+        let directory = TempDir::new().unwrap();
+        let store = ContentStore::open(&directory.path().join("files")).unwrap();
+        let mut hashes = Vec::new();
+        for text in ["one", "two"] {
+            let source = directory.path().join(text);
+            fs::write(&source, text).unwrap();
+            let fingerprint = HashCache::default().fingerprint(&source).unwrap();
+            store.keep(&source, &fingerprint).unwrap();
+            hashes.push((source, fingerprint));
+        }
+        let in_use = BTreeSet::from([hashes[0].1.sha256.clone()]);
+        assert_eq!(store.sweep(&in_use).unwrap(), 0, "a job may be about to be committed");
+        tokio::time::advance(IN_CREATION).await;
+        store.keep(&hashes[1].0, &hashes[1].1).unwrap();
+        assert_eq!(store.sweep(&in_use).unwrap(), 0, "asked for again");
+        tokio::time::advance(IN_CREATION).await;
+        assert_eq!(store.sweep(&in_use).unwrap(), 1);
+        assert!(store.find(&hashes[0].1.sha256).unwrap().is_some());
+        assert_eq!(store.find(&hashes[1].1.sha256).unwrap(), None);
     }
 
     #[test]

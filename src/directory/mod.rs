@@ -11,6 +11,7 @@ mod snapshot;
 mod tasks;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -96,6 +97,16 @@ impl FileDirectory {
             }
         });
         Ok(Self { shared, watch: task.abort_handle() })
+    }
+
+    /// Removes the kept task files that no job needs any more; trouble is logged.
+    pub async fn sweep_files(&self, in_use: BTreeSet<String>) {
+        let shared = Arc::clone(&self.shared);
+        match blocking(move || shared.content.sweep(&in_use).map_err(unavailable)).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed task files that no job needs any more"),
+            Err(error) => tracing::warn!(%error, "unused task files were not removed"),
+        }
     }
 
     /// Counts how often the environments directory was read, changed or not.

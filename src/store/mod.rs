@@ -16,6 +16,7 @@ mod high_water;
 mod job_store;
 mod reader;
 mod request;
+mod retention;
 mod rows;
 mod schema;
 mod shared;
@@ -41,6 +42,7 @@ pub use self::fault::OpenError;
 use self::high_water::HighWater;
 use self::reader::Readers;
 use self::request::{Reply, Request};
+pub use self::retention::{Cutoffs, Pruned, pruned_result};
 use self::shared::Shared;
 use self::writer::{Outstanding, QUEUE_CAPACITY, Writer};
 

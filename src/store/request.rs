@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::columns::pack;
 use super::fault::Fault;
+use super::retention::{Cutoffs, Pruned};
 use crate::api::accounts::{NewToken, TokenHash, TokenRecord};
 
 /// Creating more nodes than this makes a decision, whose rows follow in chunks.
@@ -36,6 +37,9 @@ pub(super) enum Request {
     CreateToken(Box<NewToken>, TokenHash, DateTime<Utc>, Reply<TokenRecord>),
     RevokeToken(Uuid, DateTime<Utc>, Reply<bool>),
     TouchToken(Uuid, DateTime<Utc>),
+    Setting(&'static str, String, Reply<()>),
+    /// Is not part of any batch: it is carried out in pieces, between them.
+    Prune(Cutoffs, Reply<Pruned>),
     /// The last one: what was handed in before is committed, then the thread ends.
     Close,
 }
@@ -152,8 +156,8 @@ impl Request {
         match self {
             Self::Create(job, _) => 3 + at_once(job.ready.len(), CREATE_AT_ONCE),
             Self::Append(writes, _) => GROUP_ROWS + writes.iter().map(PackedWrite::rows).sum::<usize>(),
-            Self::CreateToken(..) | Self::RevokeToken(..) | Self::TouchToken(..) => 1,
-            Self::Close => 0,
+            Self::CreateToken(..) | Self::RevokeToken(..) | Self::TouchToken(..) | Self::Setting(..) => 1,
+            Self::Prune(..) | Self::Close => 0,
         }
     }
 
@@ -164,6 +168,8 @@ impl Request {
             Self::Append(_, reply) => drop(reply.send(Err(error))),
             Self::CreateToken(_, _, _, reply) => drop(reply.send(Err(error))),
             Self::RevokeToken(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Setting(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Prune(_, reply) => drop(reply.send(Err(error))),
             Self::TouchToken(..) | Self::Close => {}
         }
     }

@@ -207,6 +207,12 @@ pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> R
     Ok(Some(UnfinishedJob { record, spec, nodes, restoration }))
 }
 
+/// A setting, if it was ever written.
+pub(super) fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()
+}
+
 /// The numbers of all jobs that are not over, oldest first.
 pub(super) fn unfinished_ids(connection: &Connection) -> rusqlite::Result<Vec<JobId>> {
     let mut statement = connection.prepare_cached("SELECT id FROM jobs WHERE finished_at IS NULL ORDER BY id")?;

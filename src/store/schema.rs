@@ -6,9 +6,10 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use super::fault::OpenError;
+use super::rows;
 
 /// "bunr": tells our files from other programs' databases.
 const APPLICATION_ID: i64 = 0x6275_6e72;
@@ -19,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/002_settings.sql"),
     include_str!("migrations/003_causes.sql"),
     include_str!("migrations/004_restored.sql"),
+    include_str!("migrations/005_retention.sql"),
 ];
 
 /// The write-ahead log is cut back to this after a burst.
@@ -71,8 +73,7 @@ pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
 /// # Errors
 /// SQLite's.
 pub(super) fn fix_setting(connection: &Connection, name: &str, first: &str) -> rusqlite::Result<String> {
-    let read = "SELECT value FROM settings WHERE name = ?1";
-    if let Some(value) = connection.query_row(read, [name], |row| row.get(0)).optional()? {
+    if let Some(value) = rows::setting(connection, name)? {
         return Ok(value);
     }
     connection.execute("INSERT INTO settings (name, value) VALUES (?1, ?2)", (name, first))?;

@@ -42,6 +42,12 @@ impl<V> Cache<V> {
         self.entries.get(&job).map(|(_, value)| Arc::clone(value))
     }
 
+    fn remove(&mut self, job: JobId) {
+        if let Some((weight, _)) = self.entries.shift_remove(&job) {
+            self.weight -= weight;
+        }
+    }
+
     fn clear(&mut self) {
         self.entries.clear();
         self.weight = 0;
@@ -98,6 +104,12 @@ impl Specs {
     pub(super) fn clear(&self) {
         self.headers.lock().clear();
         self.specs.lock().clear();
+    }
+
+    /// Forgets a job that was removed.
+    pub(super) fn forget(&self, job: JobId) {
+        self.headers.lock().remove(job);
+        self.specs.lock().remove(job);
     }
 
     /// Remembers the specification of a job that is committed.

@@ -83,6 +83,17 @@ pub const METRICS: &[Metric] = &[
     histogram("bunraku_store_commit_seconds", &[], "Time of one transaction, with its sync to disk"),
     gauge("bunraku_store_trouble", &[], "1 while the store takes no writes"),
     counter(
+        "bunraku_store_pruned_jobs_total",
+        &[],
+        "Jobs that were removed because they were older than retention.jobs",
+    ),
+    gauge(
+        "bunraku_backup_last_success_timestamp_seconds",
+        &[],
+        "When the newest scheduled backup was made, as Unix time; 0 when there is none",
+    ),
+    counter("bunraku_backup_failures_total", &[], "Scheduled backups that failed"),
+    counter(
         "bunraku_store_unreadable_jobs_total",
         &[],
         "Unfinished jobs that were left out because their rows are damaged",

@@ -139,7 +139,13 @@ impl<'a> Group<'a> {
             }
             Request::RevokeToken(id, now, _) => tokens::revoke(self.connection, *id, *now).map(Outcome::Revoked),
             Request::TouchToken(id, now) => tokens::touch(self.connection, *id, *now).map(|()| Outcome::Done),
-            Request::Close => Ok(Outcome::Done),
+            Request::Setting(name, value, _) => {
+                let write = "INSERT INTO settings (name, value) VALUES (?1, ?2) \
+                             ON CONFLICT DO UPDATE SET value = excluded.value";
+                self.connection.prepare_cached(write)?.execute((name, value))?;
+                Ok(Outcome::Done)
+            }
+            Request::Prune(..) | Request::Close => Ok(Outcome::Done),
         }
     }
 

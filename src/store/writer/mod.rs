@@ -10,6 +10,7 @@ mod create;
 mod group;
 mod live;
 mod nodes;
+mod retention;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 pub(super) use self::group::derived_detail;
 use self::group::{Counters, Effects, Group, Outcome};
 use self::live::LiveJob;
+use self::retention::Retention;
 use super::decision::{self, Decision};
 use super::fault::{Fault, leave_out};
 use super::high_water::HighWater;
@@ -55,6 +57,7 @@ pub(super) struct Writer {
     counters: Option<Counters>,
     high_water: HighWater,
     decisions: VecDeque<Decision>,
+    retention: Retention,
 }
 
 /// Whether the thread goes on.
@@ -98,8 +101,9 @@ impl Writer {
             *counts.entry(decision.job).or_default() += 1;
         }
         let (outstanding, receiver) = watch::channel(counts);
-        let writer =
-            Self { connection, shared, outstanding, live: BTreeMap::new(), counters: None, high_water, decisions };
+        let retention = Retention::left(&connection)?;
+        let live = BTreeMap::new();
+        let writer = Self { connection, shared, outstanding, live, counters: None, high_water, decisions, retention };
         // A file that takes no writes is told of before anybody relies on it.
         writer.probe();
         Ok((writer, receiver))
@@ -137,7 +141,9 @@ impl Writer {
             }
             self.shared.waiting.store(waiting.len(), Ordering::Relaxed);
             self.next_chunk();
+            self.next_piece();
         }
+        self.retention.refuse(&StoreError::Failed("it is closed".to_owned()));
         // An empty log lets the file be copied alone. Not vital: the next open would read the log.
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::warn!(%error, "the write-ahead log was not emptied at the end");
@@ -147,7 +153,7 @@ impl Writer {
     /// Moves what is queued to `waiting`; sleeps only when there is nothing else to do.
     async fn receive(&self, queue: &mut mpsc::Receiver<Request>, waiting: &mut VecDeque<Request>) -> Next {
         let in_trouble = self.shared.trouble().is_some();
-        if waiting.is_empty() && (in_trouble || self.decisions.is_empty()) {
+        if waiting.is_empty() && (in_trouble || self.is_idle()) {
             let received = if in_trouble {
                 match tokio::time::timeout(PROBE_INTERVAL, queue.recv()).await {
                     Ok(received) => received,
@@ -175,6 +181,11 @@ impl Writer {
         Next::Continue
     }
 
+    /// Nothing waits to be done between batches.
+    fn is_idle(&self) -> bool {
+        self.decisions.is_empty() && !self.retention.is_at_work()
+    }
+
     /// Tries a write; clears the trouble when it succeeds.
     fn probe(&self) {
         let write = "UPDATE counters SET value = value + 1 WHERE name = 'probe'";
@@ -194,6 +205,13 @@ impl Writer {
                 next = Next::End;
                 break;
             }
+            let request = match request {
+                Request::Prune(cutoffs, reply) => {
+                    self.retention.begin(cutoffs, reply);
+                    continue;
+                }
+                other => other,
+            };
             if !requests.is_empty() && rows + request.rows() > TRANSACTION_ROWS {
                 waiting.push_front(request);
                 break;
@@ -395,7 +413,7 @@ fn answer(request: Request, outcome: Result<Outcome, StoreError>) {
         (Request::Create(_, reply), Ok(Outcome::Created(job))) => drop(reply.send(Ok(job))),
         (Request::CreateToken(_, _, _, reply), Ok(Outcome::Token(token))) => drop(reply.send(Ok(*token))),
         (Request::RevokeToken(_, _, reply), Ok(Outcome::Revoked(found))) => drop(reply.send(Ok(found))),
-        (Request::Append(_, reply), Ok(_)) => drop(reply.send(Ok(()))),
+        (Request::Append(_, reply) | Request::Setting(_, _, reply), Ok(_)) => drop(reply.send(Ok(()))),
         (request, Ok(_)) => request.refuse(StoreError::Failed("its answer does not fit".to_owned())),
     }
 }

@@ -9,5 +9,6 @@ mod logs;
 mod metrics;
 mod restart;
 mod restored;
+mod retention;
 mod start;
 mod stop_under_load;

@@ -14,5 +14,6 @@ mod lists;
 mod model;
 mod random;
 mod refusals;
+mod retention;
 mod tokens;
 mod trouble;

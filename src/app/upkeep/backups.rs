@@ -1,0 +1,202 @@
+//! Scheduled backups: copies in a directory, named by their time, the newest few of them kept.
+//!
+//! When the next one is due follows from the newest file, so that it survives restarts; and from the time that passed since
+//! the last one of this process, so that a clock which jumps brings neither a storm of copies nor none for years.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::store;
+
+/// Names are sorted as their times are.
+const NAME: &str = "bunraku-%Y%m%dT%H%M%SZ.db";
+/// How long after a copy that failed another one is tried.
+const RETRY: Duration = Duration::from_secs(600);
+/// A newest file that is so far in the future was made under a wrong clock.
+const SLACK: TimeDelta = TimeDelta::minutes(10);
+
+/// The schedule.
+#[derive(Debug)]
+pub(super) struct Backups {
+    directory: PathBuf,
+    database: PathBuf,
+    every: Duration,
+    keep: usize,
+    /// Not before then, whatever the wall clock says.
+    not_before: Option<Instant>,
+}
+
+impl Backups {
+    /// `None` without a directory to copy to.
+    pub(super) fn new(options: &config::Backup, database: PathBuf) -> Option<Self> {
+        let directory = options.dir.clone()?;
+        Some(Self { directory, database, every: options.every, keep: options.keep, not_before: None })
+    }
+
+    /// Makes a copy if one is due.
+    pub(super) async fn look(&mut self, now: DateTime<Utc>) {
+        if self.not_before.is_some_and(|then| Instant::now() < then) {
+            return;
+        }
+        let newest = match copies(&self.directory) {
+            Ok(copies) => copies.last().map(|(at, _)| *at),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return self.failed(&error.to_string()),
+        };
+        publish(newest);
+        if !is_due(newest, now, self.every) {
+            return;
+        }
+        match self.make(now).await {
+            Ok(copy) => {
+                tracing::info!(file = %copy.display(), "backup made");
+                publish(Some(now));
+                self.not_before = Some(Instant::now() + self.every);
+                self.remove_old(&copy);
+            }
+            Err(reason) => self.failed(&reason),
+        }
+    }
+
+    async fn make(&self, now: DateTime<Utc>) -> Result<PathBuf, String> {
+        fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
+        let copy = self.directory.join(now.format(NAME).to_string());
+        let (database, to) = (self.database.clone(), copy.clone());
+        let made = tokio::task::spawn_blocking(move || store::backup(&database, &to)).await;
+        match made {
+            Ok(Ok(())) => Ok(copy),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn failed(&mut self, reason: &str) {
+        metrics::counter!("bunraku_backup_failures_total").increment(1);
+        tracing::error!(directory = %self.directory.display(), reason, "the scheduled backup failed and is tried again");
+        self.not_before = Some(Instant::now() + RETRY.min(self.every));
+    }
+
+    /// Removes all but the newest; the one just made stays, whatever its clock said.
+    fn remove_old(&self, made: &Path) {
+        let Ok(mut copies) = copies(&self.directory) else { return };
+        copies.retain(|(_, path)| path != made);
+        let extra = (copies.len() + 1).saturating_sub(self.keep);
+        for (_, path) in copies.into_iter().take(extra) {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(file = %path.display(), %error, "an old backup was not removed");
+            }
+        }
+    }
+}
+
+fn publish(newest: Option<DateTime<Utc>>) {
+    let at = newest.map_or(0, |at| at.timestamp());
+    metrics::gauge!("bunraku_backup_last_success_timestamp_seconds").set(at as f64);
+}
+
+fn is_due(newest: Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
+    let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
+    newest.is_none_or(|newest| now - newest >= every || newest - now > SLACK)
+}
+
+/// Our copies in a directory, oldest first; other files are none of ours.
+fn copies(directory: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
+    let mut copies = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Ok(at) = NaiveDateTime::parse_from_str(&name, NAME) {
+            copies.push((at.and_utc(), path));
+        }
+    }
+    copies.sort();
+    Ok(copies)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{Options, Store};
+
+    fn at(hours: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000, 0).unwrap() + TimeDelta::hours(hours)
+    }
+
+    struct Setting {
+        folder: TempDir,
+        _store: Store,
+        backups: Backups,
+    }
+
+    fn setting(keep: usize) -> Setting {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("bunraku.db");
+        let store = Store::open(&database, Options::default()).unwrap();
+        let options =
+            config::Backup { dir: Some(folder.path().join("copies")), every: Duration::from_secs(86_400), keep };
+        let backups = Backups::new(&options, database).unwrap();
+        Setting { folder, _store: store, backups }
+    }
+
+    impl Setting {
+        /// Looks at this time, in a process of its own.
+        async fn look(&mut self, hours: i64) -> Vec<String> {
+            self.backups.not_before = None;
+            self.look_on(hours).await
+        }
+
+        async fn look_on(&mut self, hours: i64) -> Vec<String> {
+            self.backups.look(at(hours)).await;
+            let copies = copies(&self.folder.path().join("copies")).unwrap_or_default();
+            copies.iter().map(|(at, _)| at.to_rfc3339()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn copies_are_made_when_due_and_the_newest_are_kept() {
+        let mut setting = setting(2);
+        assert_eq!(setting.look(0).await, [at(0).to_rfc3339()]);
+        assert_eq!(setting.look(23).await.len(), 1, "not yet, also after a restart");
+        assert_eq!(setting.look(24).await.len(), 2);
+        let stranger = setting.folder.path().join("copies/notes.txt");
+        std::fs::write(&stranger, "x").unwrap();
+        assert_eq!(setting.look(48).await, [at(24), at(48)].map(|at| at.to_rfc3339()));
+        assert!(stranger.exists(), "what is not ours is left alone");
+        let copy = copies(&setting.folder.path().join("copies")).unwrap().pop().unwrap().1;
+        let database = setting.folder.path().join("other.db");
+        store::restore(&copy, &database, false).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_brings_neither_a_storm_nor_an_end() {
+        let mut setting = setting(3);
+        setting.look(0).await;
+        for hours in [100, 200, 300] {
+            assert_eq!(setting.look_on(hours).await.len(), 1, "a day of true time has not passed");
+        }
+        assert_eq!(setting.look(87_600).await.len(), 2, "ten years ahead");
+        let put_right = setting.look(30).await;
+        assert_eq!(put_right, [at(0), at(30), at(87_600)].map(|at| at.to_rfc3339()), "and back");
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_fails_leaves_nothing_and_is_tried_again_later() {
+        let mut setting = setting(3);
+        let away = setting.folder.path().join("away.db");
+        let database = std::mem::replace(&mut setting.backups.database, away);
+        assert!(setting.look(0).await.is_empty());
+        let left = fs::read_dir(setting.folder.path().join("copies")).unwrap().count();
+        assert_eq!(left, 0, "nothing half made");
+        setting.backups.database = database;
+        assert!(setting.look_on(0).await.is_empty(), "not at once");
+        assert_eq!(setting.look(0).await.len(), 1);
+    }
+}
