@@ -35,6 +35,7 @@ pub(super) struct Backups {
 impl Backups {
     /// `None` without a directory to copy to.
     pub(super) fn new(options: &config::Backup, database: PathBuf) -> Option<Self> {
+        publish(None);
         let directory = options.dir.clone()?;
         Some(Self { directory, database, every: options.every, keep: options.keep, not_before: None })
     }
