@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::config::Module;
+use super::files::off_thread;
 use super::puppet::PuppetParams;
 use super::spool::parse_transaction;
 use super::start::{self, Request, Work};
@@ -16,7 +17,7 @@ use super::state::Agent;
 use super::task::TaskParams;
 use super::{PUPPET_MODULE, TASK_MODULE, answer, cancel, status};
 use crate::wire::pcp::{Message, MessageType, Uri};
-use crate::wire::pxp::{BUNRAKU_MODULE, BlockingRequest, CANCEL_ACTION, NonBlockingRequest};
+use crate::wire::pxp::{BUNRAKU_MODULE, BlockingRequest, CANCEL_ACTION, LEDGER_ACTION, NonBlockingRequest};
 
 /// Processes frames until all connections are gone for good.
 pub(super) async fn process(agent: Arc<Agent>, mut frames: mpsc::Receiver<String>) {
@@ -108,6 +109,17 @@ impl Incoming {
                 let id = parse_transaction(about).ok_or_else(|| self.invalid_input())?;
                 let canceled = cancel::cancel(agent, id).await?;
                 self.answer_at_once(agent, Some(json!({"transaction_id": about, "canceled": canceled})))
+            }
+            (BUNRAKU_MODULE, LEDGER_ACTION) => {
+                self.blocking_only()?;
+                let from = match self.params.get("from").and_then(Value::as_u64) {
+                    Some(from) if self.params.len() == 1 => from,
+                    _ => return Err(self.invalid_input()),
+                };
+                let owner = Arc::clone(agent);
+                let page = off_thread(move || owner.ledger.page(from)).await;
+                let page = page.map_err(|error| format!("the ledger cannot be read: {error}"))?;
+                self.answer_at_once(agent, serde_json::to_value(page).ok())
             }
             (PUPPET_MODULE, "run") => {
                 self.check_policy(agent, Module::Puppet)?;

@@ -16,6 +16,7 @@ mod files;
 mod health;
 mod inventory;
 mod jobs;
+mod ledger;
 mod links;
 mod live;
 mod nodes;
@@ -33,9 +34,10 @@ mod tokens;
 pub mod types;
 
 pub use error::ApiError;
+pub use ledger::LedgerRefusal;
 pub use routes::{Access, ENDPOINTS, Endpoint, configure};
 pub use server::Server;
-pub use state::{Options, Probe, State};
+pub use state::{Options, Probe, State, VerifyLedgers};
 
 /// The content type of every JSON answer, errors included: some clients parse no other.
 pub(crate) const JSON: &str = "application/json; charset=utf-8";

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, Route};
 use super::accounts::Role;
 use super::error::ApiError;
 use super::{
-    command, drain, environments, events, files, health, inventory, jobs, live, nodes, report, root, status, tasks,
-    tokens,
+    command, drain, environments, events, files, health, inventory, jobs, ledger, live, nodes, report, root, status,
+    tasks, tokens,
 };
 
 /// Who may call a route.
@@ -80,6 +80,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/bunraku/v1/whoami" VIEWER, tokens::whoami),
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),
     endpoint!(POST post "/bunraku/v1/drain" ADMIN, drain::set),
+    endpoint!(POST post "/bunraku/v1/ledger/verify" OPERATOR, ledger::verify),
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" OPERATOR, live::resume),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),

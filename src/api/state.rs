@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bunraku_actors::handle::Orchestrator;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
+use super::LedgerRefusal;
 use super::accounts::Accounts;
+use super::types::ledger::{LedgerReport, LedgerScope};
 
 /// Settings of the HTTP side, resolved and checked by whoever starts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,10 @@ impl Options {
 /// Tells whether a part of the service has trouble, for people; `None` when all is well.
 pub type Probe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
+/// Compares the store with the ledgers of the agents.
+pub type VerifyLedgers =
+    Arc<dyn Fn(LedgerScope) -> BoxFuture<'static, Result<LedgerReport, LedgerRefusal>> + Send + Sync>;
+
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
@@ -77,11 +84,13 @@ pub struct State {
     pub broker_probe: Probe,
     /// Publishes what is only looked at when someone asks for metrics.
     pub before_metrics: Arc<dyn Fn() + Send + Sync>,
+    /// The check of the agents' ledgers.
+    pub verify_ledgers: VerifyLedgers,
     closing: Arc<watch::Sender<bool>>,
 }
 
 impl State {
-    /// A state without metrics and with a broker that is always well; set the fields to change that.
+    /// A state without metrics and ledgers, and with a broker that is always well; set the fields to change that.
     #[must_use]
     pub fn new(orchestrator: Orchestrator, accounts: Arc<dyn Accounts>, options: Options) -> Self {
         let broker_uri = format!("pcp://{}/server", options.names.first().map_or("localhost", String::as_str));
@@ -93,6 +102,7 @@ impl State {
             broker_uri,
             broker_probe: Arc::new(|| None),
             before_metrics: Arc::new(|| {}),
+            verify_ledgers: Arc::new(|_| Box::pin(async { Err(LedgerRefusal::Busy) })),
             closing: Arc::new(watch::Sender::new(false)),
         }
     }

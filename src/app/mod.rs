@@ -2,6 +2,7 @@
 
 mod backup;
 pub mod init;
+mod ledger;
 mod notify;
 mod observe;
 mod serve;

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::backup::{DATABASE, DataLock, DatabaseError};
 use super::upkeep::Upkeep;
-use super::{SystemClock, observe};
+use super::{SystemClock, ledger, observe};
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
 use crate::config::Config;
@@ -122,6 +122,7 @@ impl Service {
             observing.spawn(observe::keep_up(metrics.clone()));
         }
         observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory)).run());
+        let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport));
         let ports = Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SystemClock) };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
@@ -129,6 +130,7 @@ impl Service {
         let orchestrator = Engine::start(ports, limits, spawn_job);
 
         let mut state = api_state(config, &orchestrator, &store, api_address, metrics);
+        state.verify_ledgers = verify_ledgers;
         state.broker_probe = Arc::new(broker.probe());
         let gauges = observe::Gauges {
             orchestrator: orchestrator.clone(),

@@ -16,6 +16,7 @@ mod exit;
 mod follow;
 mod init;
 mod job;
+mod ledger;
 mod node;
 mod output;
 mod params;
@@ -70,6 +71,7 @@ enum Command {
     Job(job::JobArgs),
     Task(task::TaskArgs),
     Node(node::NodeArgs),
+    Ledger(ledger::LedgerArgs),
     Token(token::TokenArgs),
     Drain(drain::DrainArgs),
     Backup(backup::BackupArgs),
@@ -138,6 +140,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),
+        Command::Ledger(args) => block_on(ledger::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),
         Command::Drain(args) => block_on(drain::run(args, ctx)),
     }

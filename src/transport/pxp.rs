@@ -10,13 +10,14 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::answer::{invalid, invalid_text, parse_results, parse_status};
+use super::asks::Asks;
 use super::output::short_text;
 use super::request::Encoder;
 use super::routes::{Ask, Match, Query, Routes};
 use super::watches::Watches;
 use crate::broker::{Controller, Peer, Sessions};
 use crate::wire::pcp::{Message, MessageType, Uri};
-use crate::wire::pxp::{CATALOG_READY_KEY, CancelResults, LOST_PROCESS, Response, RpcError};
+use crate::wire::pxp::{CATALOG_READY_KEY, CancelResults, LOST_PROCESS, LedgerResults, Response, RpcError};
 
 /// Options of the transport.
 #[derive(Debug, Clone)]
@@ -42,6 +43,19 @@ pub struct PxpTransport {
     output_limit: usize,
     routes: Mutex<Routes>,
     watches: Watches,
+    asks: Asks,
+}
+
+/// Why an agent's ledger was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    #[error("not connected")]
+    NotConnected,
+    /// The agent does not know the request, or cannot read its ledger.
+    #[error("the agent does not show its ledger")]
+    Refused,
+    #[error("the answer cannot be read")]
+    Unreadable,
 }
 
 /// The least that every PXP answer has.
@@ -60,6 +74,7 @@ impl PxpTransport {
             output_limit: options.output_limit,
             routes: Mutex::default(),
             watches: Watches::default(),
+            asks: Asks::default(),
         })
     }
 
@@ -78,6 +93,33 @@ impl PxpTransport {
             tracing::debug!(%node, %about, ?ask, %error, "a query was not sent");
             self.routes.lock().answered(query);
         }
+    }
+
+    /// A part of the ledger of a node's agent, from this place on. Waits until the answer is there; drop it to give up.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub async fn ledger(&self, node: &CertName, from: u64) -> Result<LedgerResults, LedgerError> {
+        let mut wait = self.asks.wait(node);
+        let frame = self.encoder.ledger(node, from, wait.id);
+        self.sessions.send(node, frame).map_err(|_| LedgerError::NotConnected)?;
+        match wait.answer().await {
+            Some(Ok(results)) => LedgerResults::deserialize(results).map_err(|_| LedgerError::Unreadable),
+            Some(Err(_)) => Err(LedgerError::Refused),
+            None => Err(LedgerError::NotConnected),
+        }
+    }
+
+    /// Takes an answer to a request that has nothing to do with a run.
+    fn asked(&self, peer: &Peer, message: &Message) -> bool {
+        let by_transaction = message.data_as::<Addressed>().ok();
+        let id = by_transaction.and_then(|data| Uuid::parse_str(&data.transaction_id).ok()).or(message.in_reply_to);
+        let Some(id) = id.filter(|id| self.asks.knows(&peer.node, *id)) else { return false };
+        let answer = match message.message_type {
+            MessageType::BlockingResponse => message.data_as::<Response>().map(|response| response.results),
+            _ => return self.asks.answer(&peer.node, id, Err("it was refused".to_owned())).is_ok(),
+        };
+        self.asks.answer(&peer.node, id, answer.map_err(|error| error.to_string())).is_ok()
     }
 
     /// An answer that nobody waits for: a duplicate, a late one, or another node's.
@@ -288,6 +330,7 @@ impl Controller for PxpTransport {
 
     fn received(&self, peer: &Peer, message: Message) {
         match message.message_type {
+            _ if self.asked(peer, &message) => {}
             MessageType::ErrorMessage => self.pcp_error(peer, &message),
             _ => self.answer(peer, &message),
         }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::broker::Frame;
 use crate::wire::pcp::{Message, MessageType, Uri};
 use crate::wire::pxp::{
-    BUNRAKU_MODULE, BlockingRequest, CANCEL_ACTION, FileSpec, FileUri, PUPPET_MODULE, RUN_ACTION, STATUS_ACTION,
-    STATUS_MODULE, TASK_MODULE,
+    BUNRAKU_MODULE, BlockingRequest, CANCEL_ACTION, FileSpec, FileUri, LEDGER_ACTION, PUPPET_MODULE, RUN_ACTION,
+    STATUS_ACTION, STATUS_MODULE, TASK_MODULE,
 };
 
 /// Encoded parameters of so many jobs are kept; one more drops the oldest, which is encoded anew if it is needed again.
@@ -68,12 +68,22 @@ impl Encoder {
         self.blocking(node, transaction, query, BUNRAKU_MODULE, CANCEL_ACTION)
     }
 
+    /// The request for a part of the agent's ledger.
+    pub(super) fn ledger(&self, node: &CertName, from: u64, query: Uuid) -> Frame {
+        self.ask(node, query, BUNRAKU_MODULE, LEDGER_ACTION, ("from", json!(from)))
+    }
+
     fn blocking(&self, node: &CertName, about: TransactionId, query: Uuid, module: &str, action: &str) -> Frame {
+        self.ask(node, query, module, action, ("transaction_id", json!(about)))
+    }
+
+    /// A blocking request with one parameter.
+    fn ask(&self, node: &CertName, query: Uuid, module: &str, action: &str, (key, value): (&str, Value)) -> Frame {
         let data = BlockingRequest {
             transaction_id: query.to_string(),
             module: module.to_owned(),
             action: action.to_owned(),
-            params: Map::from_iter([("transaction_id".to_owned(), json!(about))]),
+            params: Map::from_iter([(key.to_owned(), value)]),
         };
         let (sender, target) = (Some(self.sender.clone()), Some(target(node)));
         let mut message = Message::new(MessageType::BlockingRequest, sender, target, Some(&data));

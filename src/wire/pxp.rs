@@ -96,6 +96,30 @@ pub struct CancelResults {
     pub canceled: bool,
 }
 
+/// A line of an agent's ledger: a run that it started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerLine {
+    /// RFC 3339, UTC.
+    pub time: String,
+    pub transaction_id: Uuid,
+    pub module: String,
+    /// The number of the job, where the request named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+}
+
+/// Results of `bunraku ledger`: a part of the agent's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LedgerResults {
+    pub lines: Vec<LedgerLine>,
+    /// Lines that cannot be read: a power cut can leave the last one of its time half written.
+    #[serde(default)]
+    pub unreadable: u64,
+    /// Where the next part begins; `null` after the last one.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
 /// One file of a task as a request names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileSpec {
@@ -135,6 +159,8 @@ pub const BUNRAKU_MODULE: &str = "bunraku";
 /// `bunraku cancel`: blocking request, params `{"transaction_id": T}`, results `{"transaction_id": T, "canceled": bool}`;
 /// `true` when the run is being ended (its final answer follows) or left a tombstone, `false` when it was over already.
 pub const CANCEL_ACTION: &str = "cancel";
+/// `bunraku ledger`: blocking request, params `{"from": N}` (0 at first), results [`LedgerResults`].
+pub const LEDGER_ACTION: &str = "ledger";
 /// `bunraku catalog_ready`: sent by the agent as an `rpc_provisional_response` whose data carries
 /// `"catalog_ready": true` beside the transaction id; also beside `status` in the answer to a status query while the run
 /// goes on, for the notice may have met no connection.

@@ -7,6 +7,7 @@ mod directory;
 mod event;
 mod inventory;
 mod job;
+pub mod ledger;
 mod node;
 mod page;
 mod report;

@@ -81,6 +81,14 @@ impl Part {
         anyhow::anyhow!("{} ended ({status}):\n{}", self.name, lines.join("\n"))
     }
 
+    /// `kill -9`, and waits for the end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.with_context(|| format!("cannot kill {}", self.name))
+    }
+
     /// Closes its standard input and waits for its end; one that does not end is killed.
     pub(super) async fn end(mut self) {
         drop(self.lifeline.take());

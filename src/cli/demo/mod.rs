@@ -6,6 +6,7 @@ mod children;
 mod place;
 mod ports;
 mod site;
+mod tour;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,13 +36,16 @@ use super::{Context, block_on};
 
 /// How long the service and the agents may take to be there.
 const START_PATIENCE: Duration = Duration::from_secs(120);
+/// How many nodes, when nobody says.
+const NODES: u16 = 5;
 /// How often is looked whether they are.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
   bunraku demo                        stays up until Ctrl-C
-  bunraku demo --once --nodes 20      ends with the runs, exit code = outcome";
+  bunraku demo --once --nodes 20      ends with the runs, exit code = outcome
+  bunraku demo --tour                 kills the service in the middle of a job, and shows that nothing is lost";
 
 /// Show everything on this machine: service, agents, a Puppet run in order, a task
 #[derive(Debug, clap::Args)]
@@ -50,12 +54,15 @@ pub(crate) struct DemoArgs {
     /// End with the runs; the exit code is their outcome
     #[arg(long)]
     once: bool,
+    /// Kill the service in the middle of a job and start it again; ends with what the nodes' own ledgers say
+    #[arg(long)]
+    tour: bool,
     /// A new directory to work in, kept afterwards [default: a throw-away one]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=200))]
-    nodes: u16,
+    /// How many nodes [default: 5; 12 on the tour]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    nodes: Option<u16>,
     /// Where the API listens [default: 127.0.0.1:8143, or a free port]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -140,6 +147,12 @@ async fn perform(
         up = set_up(args, dir, endpoints, out, parts) => up?,
         () = leave.asked() => return Ok(Exit::Interrupted),
     };
+    if args.tour {
+        return tokio::select! {
+            exit = tour::show(&site, &client, parts, out) => exit,
+            () = leave.asked() => Ok(Exit::Interrupted),
+        };
+    }
     let mut service_end = pin!(service_end(parts, out));
     let exit = tokio::select! {
         exit = run_all(&site, &client, out) => exit?,
@@ -166,7 +179,8 @@ async fn set_up(
     parts: &mut Vec<Part>,
 ) -> Result<(Site, Client), CliError> {
     let puppet = Puppet::find();
-    let site = Site::create(dir, usize::from(args.nodes), endpoints, &puppet).await?;
+    let nodes = args.nodes.unwrap_or(if args.tour { tour::NODES } else { NODES });
+    let site = Site::create(dir, usize::from(nodes), endpoints, &puppet).await?;
     match &puppet {
         Puppet::Real(program) => out.note(format!("nodes run {} apply", program.display())),
         Puppet::StandIn => {

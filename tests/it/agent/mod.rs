@@ -5,6 +5,7 @@
 mod broker;
 mod cancel;
 mod lab;
+mod ledger;
 mod puppet;
 mod requests;
 mod restart;

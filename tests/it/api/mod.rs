@@ -12,6 +12,7 @@ mod events;
 mod fakes;
 mod files;
 mod jobs;
+mod ledger;
 mod limits;
 mod robust;
 mod seed;

@@ -69,6 +69,7 @@ impl World {
         let mut state = State::new(super::engine::start(ports).await, Arc::new(store.clone()), options);
         let trouble = Arc::clone(&broker_trouble);
         state.broker_probe = Arc::new(move || trouble.lock().clone());
+        state.verify_ledgers = super::ledger::fixed();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server::start(listener, config, state).unwrap();
         Self { ca, store, server, broker_trouble, _folder: folder }

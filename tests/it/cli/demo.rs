@@ -215,3 +215,20 @@ fn a_directory_in_use_is_refused() {
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("initialized already"), "{ended:?}");
 }
+
+#[test]
+fn the_tour_kills_the_service_and_shows_that_nothing_is_lost() {
+    let mut demo = demo(&["--tour", "--format", "json"]);
+    let ended = Ended::of(&mut demo.command);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let lines: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<_> = lines.iter().filter_map(|line| line["tour"].as_str()).collect();
+    assert_eq!(steps, ["deployed", "killed", "started"]);
+    let report = lines.last().unwrap();
+    let counts = ["runs", "ledgers", "agree", "lost", "twice", "unknown"].map(|key| report[key].as_u64().unwrap());
+    assert_eq!(counts, [12, 12, 12, 0, 0, 0], "{report:#}");
+    let killed = lines.iter().position(|line| line["tour"] == "killed").unwrap();
+    let began_later = lines[killed..].iter().filter(|line| line["type"] == "node_running").count();
+    assert!(began_later > 0, "some nodes began only after the service was back");
+    assert_eq!(demo.throw_away(), Vec::<PathBuf>::new());
+}

@@ -5,6 +5,7 @@
 mod clock;
 mod drains;
 mod killed;
+mod ledgers;
 mod logs;
 mod metrics;
 mod restart;
