@@ -23,6 +23,8 @@ use crate::tally::Tally;
 pub(crate) struct NodeView {
     pub(crate) state: NodeState,
     pub(crate) cause: Option<Cause>,
+    /// The agent's acknowledgement is committed.
+    accepted: bool,
     /// How often a new deadline was committed to send the frame again.
     resends: u32,
     /// How often a frame was written to a socket.
@@ -244,6 +246,7 @@ impl Book {
         let node = |ready: &bool| NodeView {
             state: if *ready { NodeState::Ready } else { NodeState::New },
             cause: None,
+            accepted: false,
             resends: 0,
             written: 0,
             held: false,
@@ -269,9 +272,13 @@ impl Book {
                 if stopped {
                     self.broken(format!("nothing is sent again after a stop or unasked: {node:?} of job {job}"));
                 }
+                let known = self.jobs.get(job).is_some_and(|view| view.nodes[node.at()].accepted);
+                if known {
+                    self.broken(format!("what was acknowledged is not sent again: {node:?} of job {job}"));
+                }
                 self.change(*job, |view| view.nodes[node.at()].resends += 1);
             }
-            Write::NodeAccepted { .. } => {}
+            Write::NodeAccepted { job, node } => self.change(*job, |view| view.nodes[node.at()].accepted = true),
             Write::NodeEnded { job, node, end, hold, .. } => self.node_ended(*job, *node, end, *hold),
             Write::NodeUnstarted { job, node, end, .. } => {
                 self.check_never_ran(*job, *node, end.cause);
