@@ -285,6 +285,8 @@ impl Book {
                 self.change(*job, |view| view.end(*node, end.state, end.cause));
             }
             Write::NodesSkipped { job, nodes, cause, .. } => {
+                // Before any of them counts as skipped.
+                nodes.iter().for_each(|node| self.check_not_forgotten(*job, *node, *cause));
                 for node in nodes {
                     self.check_never_ran(*job, *node, Some(*cause));
                     self.change(*job, |view| view.end(*node, NodeState::Skipped, Some(*cause)));
@@ -407,6 +409,21 @@ impl Book {
         if self.executions.contains_key(&transaction) {
             let (name, cause) = (view.spec.node(node).clone(), cause.map(Cause::name));
             self.broken(format!("never a lie: {name} of job {job} ran and is told not to have started: {cause:?}"));
+        }
+    }
+
+    /// A node whose dependency did not finish is skipped with it, and not left for something else to end.
+    fn check_not_forgotten(&mut self, job: JobId, node: NodeIndex, cause: Cause) {
+        let Some(view) = self.jobs.get(&job) else { return };
+        let failed = |before: &&NodeIndex| {
+            let state = view.nodes[before.at()].state;
+            state.is_terminal() && state != NodeState::Finished
+        };
+        let late = matches!(cause, Cause::JobStopped | Cause::JobTimedOut);
+        let before = view.before[node.at()].iter().find(failed).filter(|_| late);
+        if let Some(before) = before {
+            let (name, before) = (view.spec.node(node).clone(), view.spec.node(*before).clone());
+            self.broken(format!("{name} of job {job} waited on although {before} did not finish: {}", cause.name()));
         }
     }
 
