@@ -19,6 +19,28 @@ use super::JSON;
 /// Seconds after which a client may try again what was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
+/// Errors name the key and the value, and do not repeat a whole request: messages are cut here.
+const LONGEST_MESSAGE: usize = 1_000;
+/// And so is every text among the details.
+const LONGEST_DETAIL: usize = 300;
+
+/// Cuts a text to so many characters, and marks where.
+fn clip(text: &mut String, longest: usize) {
+    if let Some((at, _)) = text.char_indices().nth(longest) {
+        text.truncate(at);
+        text.push('…');
+    }
+}
+
+fn clip_all(details: &mut Value) {
+    match details {
+        Value::String(text) => clip(text, LONGEST_DETAIL),
+        Value::Array(items) => items.iter_mut().for_each(clip_all),
+        Value::Object(map) => map.values_mut().for_each(clip_all),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// An answer that is an error: status, kind, message for people, details for programs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
@@ -30,7 +52,14 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, msg: impl Into<String>, details: Value) -> Self {
-        Self { status, kind, msg: msg.into(), details }
+        let mut msg: String = msg.into();
+        clip(&mut msg, LONGEST_MESSAGE);
+        Self { status, kind, msg, details }.with_details_clipped()
+    }
+
+    fn with_details_clipped(mut self) -> Self {
+        clip_all(&mut self.details);
+        self
     }
 
     /// 400 `validation-error` about one key of a body, a query or a path.
@@ -147,7 +176,7 @@ impl ApiError {
 
     fn with_details(mut self, details: Value) -> Self {
         self.details = details;
-        self
+        self.with_details_clipped()
     }
 
     /// The HTTP status.

@@ -35,6 +35,7 @@ pub mod types;
 
 pub use error::ApiError;
 pub use ledger::LedgerRefusal;
+pub use request::invariants;
 pub use routes::{Access, ENDPOINTS, Endpoint, configure};
 pub use server::Server;
 pub use state::{Options, Probe, State, VerifyLedgers};

@@ -5,6 +5,7 @@
 mod body;
 mod common;
 mod deploy;
+pub mod invariants;
 mod object;
 mod path;
 mod query;

@@ -399,45 +399,41 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn documented(result: Result<(), ApiError>) {
-    if let Err(error) = result {
-        assert!([400, 404].contains(&error.status().as_u16()), "{error:?}");
-        assert!(error.details().is_object());
-    }
-}
-
-fn try_everything(body: &Object) {
-    documented(deploy_command(body, owner()).map(drop));
-    documented(task_command(body, owner()).map(drop));
-    documented(stop_request(body).map(drop));
-    documented(token_request(body, Utc::now()).map(drop));
-    documented(node_list(body, "nodes").map(drop));
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        match super::body::parse(&bytes) {
-            Ok(body) => try_everything(&body),
-            Err(error) => documented(Err(error)),
-        }
+        invariants::body(&bytes);
     }
 
     #[test]
     fn any_json_is_a_command_or_a_documented_error(value in json_value()) {
-        match super::body::parse(value.to_string().as_bytes()) {
-            Ok(body) => try_everything(&body),
-            Err(error) => documented(Err(error)),
-        }
+        invariants::body(value.to_string().as_bytes());
     }
 
     #[test]
     fn any_query_is_parsed_or_refused(text in ".{0,60}") {
-        let query = Query::parse(&text);
-        documented(query.paging(&[("name", ())]).map(drop));
-        documented(query.time("order").map(drop));
-        documented(query.environment().map(drop));
-        documented(job_id(&text).map(drop));
-        documented(task_name(&text, "init").map(drop));
+        invariants::query(&text);
     }
+}
+
+#[test]
+fn errors_do_not_repeat_whole_requests() {
+    let long = "x".repeat(100_000);
+    for body in [
+        json!({ "environment": long.clone() }),
+        json!({ "environment": "production", long.clone(): 1 }),
+        json!({ "environment": "production", "scope": { "nodes": [long.clone(), "/".repeat(100_000)] } }),
+        json!({ "environment": "production", "scope": { long.clone(): 1 } }),
+        json!({ "environment": "production", "scope": { "application": long.clone() } }),
+        json!({ "environment": "production", "target": long.clone() }),
+        json!({ "environment": "production", "concurrency": long.clone(), "tags": long.clone() }),
+        json!({ "task": long.clone(), "scope": { "nodes": ["a"] } }),
+        json!({ "task": "a", "environment": long.clone(), "scope": { "nodes": ["a"] } }),
+        json!({ "job": long.clone() }),
+        json!({ "login": "a", "role": long.clone(), "lifetime": long.clone() }),
+    ] {
+        invariants::body(body.to_string().as_bytes());
+    }
+    invariants::query(&format!("environment={long}&order={long}&limit={long}"));
+    invariants::query(&long);
 }
