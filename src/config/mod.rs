@@ -26,7 +26,7 @@ pub use yaml::ConfigError;
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// What is younger is never removed: people still look at it.
 const SHORTEST_AGE: Duration = Duration::from_secs(3_600);
-const LONGEST_AGE: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST_AGE: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// `bunraku.yaml`. Relative paths count from the file's own directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
