@@ -1,7 +1,7 @@
 //! A small certificate authority of our own, for sites without Puppet's: P-256 keys, server and node certificates, an
 //! empty CRL.
 //!
-//! Only `init`, `ca` and the demo open it; the service never does. It does not revoke and does not renew.
+//! Only `init`, `ca`, `swarm` and the demo open it; the service never does. It does not revoke and does not renew.
 
 use std::fs;
 use std::io::Write;
@@ -15,10 +15,13 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
     SerialNumber,
 };
+use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::files::{self, CreateError};
 
+/// How long certificates of simulated nodes last.
+const THROW_AWAY_DAYS: u64 = 3;
 /// How long certificates of servers and nodes are valid: five years.
 const LEAF_DAYS: u64 = 5 * 365 + 1;
 /// How long the authority's own certificate and its CRL are valid: fifteen years.
@@ -43,6 +46,25 @@ pub enum CaError {
 pub struct Issued {
     pub cert_pem: String,
     pub key_pem: Zeroizing<String>,
+}
+
+/// A key that is kept nowhere, for certificates that last a few days.
+pub struct ThrowAwayKey(KeyPair);
+
+impl ThrowAwayKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub fn new() -> Result<Self, CaError> {
+        new_key().map(Self)
+    }
+
+    /// As PKCS #8.
+    #[must_use]
+    pub fn to_der(&self) -> Vec<u8> {
+        self.0.serialize_der()
+    }
 }
 
 /// An opened authority: whoever holds it can sign.
@@ -128,6 +150,21 @@ impl Authority {
         };
         let signed = params.signed_by(&self.issuer).and_then(|crl| crl.pem());
         signed.map_err(|error| unusable("the new CRL", error))
+    }
+
+    /// Signs a certificate of a simulated node, which goes into no inventory: it ends within days, and its key is nowhere.
+    ///
+    /// # Errors
+    /// When the certname cannot stand in a certificate as a DNS name.
+    pub fn sign_throw_away(&self, certname: &CertName, key: &ThrowAwayKey) -> Result<CertificateDer<'static>, CaError> {
+        let name = certname.as_str();
+        let mut params = params(name, Utc::now(), THROW_AWAY_DAYS);
+        params.subject_alt_names = vec![alternative_name(name)?];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key.0, &self.issuer);
+        let certificate = certificate.map_err(|error| unusable(format!("the new certificate of {name}"), error))?;
+        Ok(certificate.der().clone())
     }
 
     fn issue(&self, common_name: &str, names: Vec<SanType>, now: DateTime<Utc>) -> Result<Issued, CaError> {

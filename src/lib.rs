@@ -10,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod files;
 pub mod store;
+pub mod swarm;
 pub mod telemetry;
 pub mod tls;
 pub mod transport;

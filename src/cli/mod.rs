@@ -22,6 +22,7 @@ mod output;
 mod params;
 mod serve;
 mod settings;
+mod swarm;
 mod target;
 mod task;
 mod token;
@@ -77,6 +78,7 @@ enum Command {
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Ca(ca::CaArgs),
+    Swarm(swarm::SwarmArgs),
 }
 
 /// What every command needs.
@@ -139,6 +141,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Restore(args) => backup::restore(args, ctx),
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),
+        Command::Swarm(args) => block_on(swarm::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),
         Command::Ledger(args) => block_on(ledger::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),

@@ -26,6 +26,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "src/api",
         &["crate::store", "crate::broker", "crate::transport", "crate::directory", "crate::agent", "crate::cli"],
     ),
+    (
+        "src/swarm",
+        &["crate::store", "crate::broker", "crate::transport", "crate::directory", "crate::api", "crate::app", "actix"],
+    ),
     ("src/cli", &["crate::store", "crate::broker", "crate::transport", "crate::directory", "actix"]),
     (
         "src/agent",

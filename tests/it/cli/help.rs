@@ -27,6 +27,8 @@ fn help_texts() {
         "backup",
         "restore",
         "job resume",
+        "ledger verify",
+        "swarm",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");

@@ -13,3 +13,4 @@ mod restored;
 mod retention;
 mod start;
 mod stop_under_load;
+mod swarm;

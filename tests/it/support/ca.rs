@@ -40,9 +40,18 @@ impl TestCa {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).unwrap();
         fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
+        let authority = dir.path().join("site/ca");
+        fs::create_dir_all(&authority).unwrap();
+        fs::write(authority.join("cert.pem"), certificate.pem()).unwrap();
+        fs::write(authority.join("key.pem"), key.serialize_pem()).unwrap();
         let ca = Self { dir, issuer: Issuer::new(params, key), issued: Mutex::default() };
         ca.write_crl();
         ca
+    }
+
+    /// A directory with the CA in it, as `bunraku init` lays it.
+    pub(crate) fn site(&self) -> PathBuf {
+        self.dir.path().join("site")
     }
 
     /// A certificate for this common name, good for client and server on `localhost`, `127.0.0.1` and that name.

@@ -1,0 +1,114 @@
+//! What happens in a swarm, counted.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// Times of one kind.
+#[derive(Debug, Default)]
+pub struct Latencies(Mutex<Vec<u32>>);
+
+/// How times are spread, in milliseconds; all 0 without any.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Percentiles {
+    pub count: usize,
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
+}
+
+impl Latencies {
+    pub(super) fn add(&self, time: Duration) {
+        self.0.lock().push(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    /// The spread so far.
+    #[must_use]
+    pub fn percentiles(&self) -> Percentiles {
+        let mut times = self.0.lock().clone();
+        times.sort_unstable();
+        let Some(last) = times.len().checked_sub(1) else { return Percentiles::default() };
+        let at = |percent: usize| f64::from(times[last * percent / 100]) / 1_000.0;
+        Percentiles { count: times.len(), p50_ms: at(50), p90_ms: at(90), p99_ms: at(99), max_ms: at(100) }
+    }
+}
+
+/// Counts of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Snapshot {
+    pub connected: usize,
+    /// Sessions that were cut, by whomever.
+    pub sessions_lost: u64,
+    /// Attempts to connect that failed.
+    pub connects_failed: u64,
+    pub runs_started: u64,
+    pub runs_ended: u64,
+    /// Requests under an id that the agent knows already.
+    pub requests_repeated: u64,
+}
+
+/// The counters.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    pub(super) connected: AtomicUsize,
+    pub(super) lost: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) started: AtomicU64,
+    pub(super) ended: AtomicU64,
+    pub(super) repeated: AtomicU64,
+    pub(super) handshakes: Latencies,
+    /// Read on every request; the time itself only on the first one.
+    watching: AtomicBool,
+    first_request: Mutex<Option<Instant>>,
+}
+
+impl Gauge {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            connected: self.connected.load(Ordering::Relaxed),
+            sessions_lost: count(&self.lost),
+            connects_failed: count(&self.failed),
+            runs_started: count(&self.started),
+            runs_ended: count(&self.ended),
+            requests_repeated: count(&self.repeated),
+        }
+    }
+
+    pub(super) fn watch_for_first_request(&self) {
+        *self.first_request.lock() = None;
+        self.watching.store(true, Ordering::Release);
+    }
+
+    /// A request came.
+    pub(super) fn requested(&self) {
+        if self.watching.load(Ordering::Relaxed) && self.watching.swap(false, Ordering::AcqRel) {
+            *self.first_request.lock() = Some(Instant::now());
+        }
+    }
+
+    pub(super) fn first_request(&self) -> Option<Instant> {
+        *self.first_request.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted_times() {
+        let times = Latencies::default();
+        assert_eq!(times.percentiles(), Percentiles::default());
+        (1..=101).rev().for_each(|ms| times.add(Duration::from_millis(ms)));
+        let spread = times.percentiles();
+        assert_eq!(
+            (spread.count, spread.p50_ms, spread.p90_ms, spread.p99_ms, spread.max_ms),
+            (101, 51.0, 91.0, 100.0, 101.0)
+        );
+    }
+}
