@@ -22,15 +22,24 @@ const PAGE_BYTES: u64 = 48 * 1024;
 #[derive(Debug)]
 pub(in crate::agent) struct Ledger {
     path: PathBuf,
-    file: Mutex<File>,
+    end: Mutex<End>,
+}
+
+/// Where the next line goes.
+#[derive(Debug)]
+struct End {
+    file: File,
+    /// The last line may be a part of one: a full disk or a power cut came in between. It must take no other along.
+    torn: bool,
 }
 
 impl Ledger {
     /// Opens `ledger` in the spool's directory for appending.
     pub(in crate::agent) fn open(root: &Path) -> io::Result<Self> {
         let path = root.join("ledger");
-        let file = OpenOptions::new().append(true).create(true).mode(SHARED).open(&path)?;
-        Ok(Self { path, file: Mutex::new(file) })
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(SHARED).open(&path)?;
+        let torn = !ends_with_a_line(&mut file)?;
+        Ok(Self { path, end: Mutex::new(End { file, torn }) })
     }
 
     /// Appends a start. Durable on return.
@@ -43,17 +52,23 @@ impl Ledger {
     ) -> io::Result<()> {
         let time = start.to_rfc3339_opts(SecondsFormat::Millis, true);
         let (module, job) = (module.to_owned(), job.map(str::to_owned));
-        let mut line = serde_json::to_vec(&LedgerLine { time, transaction_id: transaction, module, job })?;
-        line.push(b'\n');
-        let mut file = self.file.lock();
-        file.write_all(&line)?;
-        file.sync_data()
+        let line = serde_json::to_string(&LedgerLine { time, transaction_id: transaction, module, job })?;
+        let mut end = self.end.lock();
+        let before = if end.torn { "\n" } else { "" };
+        end.torn = true;
+        end.file.write_all(format!("{before}{line}\n").as_bytes())?;
+        end.torn = false;
+        end.file.sync_data()
     }
 
     /// The lines from this byte on, as many as one answer may hold.
     pub(in crate::agent) fn page(&self, from: u64) -> io::Result<LedgerResults> {
         let mut file = File::open(&self.path)?;
-        let end = file.metadata()?.len();
+        // Under the lock: a line that is being written is seen whole or not at all.
+        let end = {
+            let _writing = self.end.lock();
+            file.metadata()?.len()
+        };
         file.seek(SeekFrom::Start(from))?;
         // What is appended meanwhile is for the next page.
         let mut reader = BufReader::new(file.take(end.saturating_sub(from)));
@@ -77,6 +92,16 @@ impl Ledger {
     }
 }
 
+fn ends_with_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +115,8 @@ mod tests {
             ledger.record(DateTime::UNIX_EPOCH, *id, "task", Some("7")).unwrap();
         }
         // A power cut in the middle of a line; the agent goes on after it.
-        ledger.file.lock().write_all(b"{\"time\":\"19\n").unwrap();
+        ledger.end.lock().file.write_all(b"{\"time\":\"19").unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
         ledger.record(DateTime::UNIX_EPOCH, Uuid::from_u128(999), "task", None).unwrap();
         let (mut found, mut from, mut pages, mut unreadable) = (Vec::new(), Some(0), 0, 0);
         while let Some(at) = from {

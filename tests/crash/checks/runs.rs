@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 
 use super::{Known, Violations, expected_code, ran_to};
 use crate::evidence::{Evidence, Job, NodeRow};
 use crate::rules;
 use crate::runs_log::{End, Execution};
 use crate::timeline::{Blow, Timeline};
+
+/// How long the service may take to notice that an agent on the same machine is gone.
+const NOT_YET_MISSED: TimeDelta = TimeDelta::seconds(1);
 
 pub(super) fn check(evidence: &Evidence, known: &Known<'_>, timeline: &Timeline) -> Violations {
     let mut found = Vec::new();
@@ -158,7 +161,9 @@ impl Case<'_> {
         let since = self.row.started.and_then(DateTime::from_timestamp_micros);
         let blows = self.timeline.blows(self.name);
         let reason = blows.iter().any(|(at, blow)| {
-            matches!(blow, Blow::Rebooted | Blow::Reinstalled) && since.is_some_and(|since| *at >= since)
+            // A start may be committed for a session whose agent is gone already and is not yet missed.
+            let fatal = matches!(blow, Blow::Rebooted | Blow::Reinstalled);
+            fatal && since.is_some_and(|since| *at + NOT_YET_MISSED >= since)
         });
         if !native || reason {
             Ok(())
