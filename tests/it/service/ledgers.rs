@@ -152,3 +152,25 @@ async fn agents_without_a_ledger_are_said_to_have_none() {
     let report = served.client.post(VERIFY, &json!({})).await.unwrap();
     assert_eq!(report["not_asked"], json!({"not_connected": 0, "no_ledger": 1, "no_answer": 0}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_start_during_a_check_are_no_findings() {
+    let lab = Lab::new().await;
+    let jobs = async {
+        for _ in 0..6 {
+            lab.run().await;
+        }
+    };
+    let checks = async {
+        let mut most = 0;
+        loop {
+            let report = lab.verify(&json!({})).await;
+            assert_eq!(verdicts(&report)[1..], [0, 0, 0], "{report:#}");
+            most = most.max(report["runs"].as_u64().unwrap());
+            if most >= 10 {
+                return;
+            }
+        }
+    };
+    tokio::join!(jobs, checks);
+}
