@@ -6,11 +6,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bunraku_actors::ports::Restoration;
 use chrono::Utc;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::columns::Db;
 use super::fault::OpenError;
@@ -19,6 +22,13 @@ use super::schema;
 
 /// How long a lock of the running service is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the name of a copy ends with until it is whole; files with more after it belong to it.
+const UNFINISHED: &str = ".part";
+/// So many pages are copied before it is asked whether that is still wanted.
+const PAGES: std::ffi::c_int = 1_000;
+/// The same while a copy is checked, in SQLite's instructions.
+const INSTRUCTIONS: std::ffi::c_int = 10_000;
 
 /// Why a backup or restore was not done. Nothing is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +41,8 @@ pub enum BackupError {
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("cannot {doing} {path}: {source}")]
     Sqlite { path: PathBuf, doing: &'static str, source: rusqlite::Error },
+    #[error("copying to {0} was called off")]
+    CalledOff(PathBuf),
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -51,15 +63,26 @@ pub struct Restored {
 /// # Errors
 /// See [`BackupError`].
 pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
+    backup_unless(database, to, &Arc::default())
+}
+
+/// As [`backup`], until it is called off; nothing of the copy stays then.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn backup_unless(database: &Path, to: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let fresh = beside(to, ".part");
+    let fresh = beside(to, UNFINISHED);
     let _ = fs::remove_file(&fresh);
     create_private(&fresh)?;
-    let done = copy(database, &fresh).and_then(|()| check(&fresh)).and_then(|()| settle(&fresh, to));
+    let done =
+        copy(database, &fresh, called_off).and_then(|()| check(&fresh, called_off)).and_then(|()| settle(&fresh, to));
     if done.is_err() {
-        let _ = fs::remove_file(&fresh);
+        for ending in ["", "-journal", "-wal", "-shm"] {
+            let _ = fs::remove_file(beside(&fresh, ending));
+        }
     }
     done
 }
@@ -71,12 +94,13 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
 /// # Errors
 /// See [`BackupError`].
 pub fn restore(copy_of: &Path, database: &Path, resume: bool) -> Result<Restored, BackupError> {
-    check(copy_of)?;
+    let wanted = Arc::default();
+    check(copy_of, &wanted)?;
     schema::check_file(copy_of)?;
     let fresh = beside(database, ".restoring");
     let _ = fs::remove_file(&fresh);
     create_private(&fresh)?;
-    copy(copy_of, &fresh)?;
+    copy(copy_of, &fresh, &wanted)?;
     let connection = schema::open_writer(&fresh, BUSY_TIMEOUT)?;
     let (unfinished, job) = mark(&connection, database, resume).map_err(|source| BackupError::Sqlite {
         path: fresh.clone(),
@@ -134,18 +158,55 @@ fn read_only(path: &Path) -> Result<Connection, BackupError> {
     Ok(connection)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let copied = read_only(from)?.backup("main", to, None::<fn(rusqlite::backup::Progress)>);
-    copied.map_err(|source| BackupError::Sqlite { path: from.to_owned(), doing: "copy", source })
+fn copy(from: &Path, to: &Path, called_off: &AtomicBool) -> Result<(), BackupError> {
+    let source = read_only(from)?;
+    let copied = || {
+        let mut target = Connection::open(to)?;
+        // One moment for all steps: else every write of the service would begin the copy anew.
+        let _moment = source.unchecked_transaction()?;
+        source.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let copying = Backup::new(&source, &mut target)?;
+        loop {
+            if called_off.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            match copying.step(PAGES)? {
+                StepResult::Done => break,
+                StepResult::More => {}
+                _ => {
+                    return Err(rusqlite::Error::SqliteFailure(
+                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                        None,
+                    ));
+                }
+            }
+        }
+        drop(copying);
+        // One file: with a log of its own, each look at it would leave others beside it.
+        target.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(true))
+    };
+    match copied() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BackupError::CalledOff(to.to_owned())),
+        Err(source) => Err(BackupError::Sqlite { path: from.to_owned(), doing: "copy", source }),
+    }
 }
 
 /// Reads all of a file, so that damage is found now and not when it is needed.
-fn check(path: &Path) -> Result<(), BackupError> {
+fn check(path: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let damaged = |reason: String| BackupError::Damaged { path: path.to_owned(), reason };
-    let checked = read_only(path)?.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    let mut connection = read_only(path)?;
+    let called_off = Arc::clone(called_off);
+    connection
+        .progress_handler(INSTRUCTIONS, Some(move || called_off.load(Ordering::Acquire)))
+        .map_err(|source| BackupError::Sqlite { path: path.to_owned(), doing: "check", source })?;
+    let checked = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match checked {
         Ok(word) if word == "ok" => Ok(()),
         Ok(reason) => Err(damaged(reason)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            Err(BackupError::CalledOff(path.to_owned()))
+        }
         Err(error) => Err(damaged(error.to_string())),
     }
 }

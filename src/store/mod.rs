@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-pub use self::backup::{BackupError, Restored, backup, restore};
+pub use self::backup::{BackupError, Restored, backup, backup_unless, restore};
 use self::fault::Fault;
 pub use self::fault::OpenError;
 use self::high_water::HighWater;

@@ -6,6 +6,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
@@ -30,6 +32,15 @@ pub(super) struct Backups {
     keep: usize,
     /// Not before then, whatever the wall clock says.
     not_before: Option<Instant>,
+    /// Nobody waits for a copy in progress any more.
+    called_off: Arc<AtomicBool>,
+}
+
+impl Drop for Backups {
+    /// The service ends, and is not held up by a copy of gigabytes.
+    fn drop(&mut self) {
+        self.called_off.store(true, Ordering::Release);
+    }
 }
 
 impl Backups {
@@ -37,7 +48,14 @@ impl Backups {
     pub(super) fn new(options: &config::Backup, database: PathBuf) -> Option<Self> {
         publish(None);
         let directory = options.dir.clone()?;
-        Some(Self { directory, database, every: options.every, keep: options.keep, not_before: None })
+        Some(Self {
+            directory,
+            database,
+            every: options.every,
+            keep: options.keep,
+            not_before: None,
+            called_off: Arc::default(),
+        })
     }
 
     /// Makes a copy if one is due.
@@ -68,8 +86,8 @@ impl Backups {
     async fn make(&self, now: DateTime<Utc>) -> Result<PathBuf, String> {
         fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
         let copy = self.directory.join(now.format(NAME).to_string());
-        let (database, to) = (self.database.clone(), copy.clone());
-        let made = tokio::task::spawn_blocking(move || store::backup(&database, &to)).await;
+        let (database, to, called_off) = (self.database.clone(), copy.clone(), Arc::clone(&self.called_off));
+        let made = tokio::task::spawn_blocking(move || store::backup_unless(&database, &to, &called_off)).await;
         match made {
             Ok(Ok(())) => Ok(copy),
             Ok(Err(error)) => Err(error.to_string()),

@@ -8,3 +8,5 @@ ALTER TABLE jobs ADD COLUMN output_pruned INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE pruned_jobs (
     job INTEGER PRIMARY KEY
 ) STRICT;
+-- Where the next output to remove is.
+CREATE INDEX jobs_with_output ON jobs (finished_at) WHERE output_pruned = 0;

@@ -1,6 +1,9 @@
 //! Backups of a store in use, and what a restore makes of them.
 
-use bunraku::store::{BackupError, backup, restore};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bunraku::store::{BackupError, backup, backup_unless, restore};
 use bunraku_actors::model::{EventSeq, JobId, JobState, NodeState};
 use bunraku_actors::ports::{JobStore, Restoration, Write};
 
@@ -83,4 +86,38 @@ async fn what_is_no_sound_backup_changes_nothing() {
     let fixture = Fixture::over(folder);
     assert_eq!(fixture.store.unfinished().await.unwrap()[0].record.id, job);
     assert_eq!(fixture.store.unfinished().await.unwrap()[0].restoration, Restoration::None);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_called_off_leaves_nothing() {
+    let fixture = Fixture::new();
+    fixture.store.create_job(new_job(deploy_spec(500))).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let database = fixture.folder.path().join("bunraku.db");
+    let off = backup_unless(&database, &folder.path().join("copy"), &Arc::new(AtomicBool::new(true)));
+    assert!(matches!(off, Err(BackupError::CalledOff(_))), "{off:?}");
+    let names =
+        || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert!(names().is_empty(), "{:?}", names());
+    backup(&database, &folder.path().join("copy")).unwrap();
+    assert_eq!(names(), ["copy"], "nor does a good one leave anything beside it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_store_that_is_written_to_all_the_time_comes_to_its_end() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    let spec = deploy_spec(12_000);
+    let job = store.create_job(new_job(spec.clone())).await.unwrap();
+    store.settled(job).await.unwrap();
+    let writing = tokio::spawn(async move {
+        for node in 0.. {
+            store.append(vec![started(&spec, job, node, 1)]).await.unwrap();
+        }
+    });
+    let (database, copy) = (fixture.folder.path().join("bunraku.db"), fixture.folder.path().join("copy"));
+    let made = tokio::task::spawn_blocking(move || backup(&database, &copy)).await.unwrap();
+    assert!(!writing.is_finished(), "it was written to until the end");
+    writing.abort();
+    made.unwrap();
 }
