@@ -309,6 +309,26 @@ fn a_frame_that_was_never_sent_waits_for_a_newer_session() {
 }
 
 #[test]
+fn never_stuck_sessions_that_never_take_the_frame_do_not_prolong_the_run() {
+    let rules = rules();
+    let (mut node, _) = Node::start(facts(Some(connection(1, true))));
+    let mut seconds = 0;
+    for generation in 2.. {
+        seconds += 20;
+        let now = start() + TimeDelta::seconds(seconds);
+        let inputs = [RunSignal::Unsent, RunSignal::Connected(connection(generation, true))].map(NodeInput::Signal);
+        for input in inputs.into_iter().chain([NodeInput::Tick]) {
+            node = node.step(input, now, &rules).0;
+        }
+        if node.is_over() {
+            break;
+        }
+        assert!(seconds < 2 * 3_600, "{node:?}");
+    }
+    assert!(seconds >= 3_600, "and they have all of its time");
+}
+
+#[test]
 fn what_did_not_arrive_is_not_sent_again_where_that_could_run_twice() {
     let rules = rules();
     let told = |change: &dyn Fn(&mut Facts)| {

@@ -164,7 +164,9 @@ impl Node {
         let facts = self.facts()?;
         let compile = facts.compiling.flatten();
         let own = match self {
-            Self::Unsent { until, .. } | Self::Canceling { until, .. } => Some(*until),
+            // Each new session that does not take the frame either begins the wait anew; the run's time is over all the same.
+            Self::Unsent { until, .. } => Some((*until).min(facts.overdue_at(rules))),
+            Self::Canceling { until, .. } => Some(*until),
             Self::Queued(_) => facts.overdue_at(rules).into(),
             Self::Resending(_) | Self::Over => None,
             Self::Sent { since, .. } => facts.next_query(*since + rules.status_timeout, rules).into(),
@@ -252,7 +254,7 @@ impl Node {
 
     fn tick_state(self, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {
         match self {
-            Self::Unsent { facts, until, .. } if until <= now => {
+            Self::Unsent { facts, until, .. } if until <= now || facts.overdue_at(rules) <= now => {
                 let node = &facts.node;
                 let (cause, reason) = match facts.contact.link {
                     None => (Cause::NotConnected, format!("{node} is not connected to the PCP broker")),
