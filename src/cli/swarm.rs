@@ -1,5 +1,6 @@
 //! `bunraku swarm`: how many nodes does this machine carry?
 
+mod live;
 mod load;
 mod report;
 
@@ -145,6 +146,7 @@ pub(crate) async fn run(args: &SwarmArgs, ctx: &Context) -> Result<Exit, CliErro
     };
     tokio::select! {
         done = played => done?,
+        () = live::draw(&swarm, ctx.out) => {}
         _ = ctrl_c() => {}
     }
     report.insert("agents".to_owned(), json!(swarm.snapshot()));
@@ -163,7 +165,7 @@ async fn all_connected(swarm: &Swarm, options: &Options, ctx: &Context) {
         if now.connected.saturating_add(cut) >= options.nodes {
             return ctx.out.note(format!("{} nodes are connected", now.connected));
         }
-        if said.elapsed() >= SAY_EVERY {
+        if said.elapsed() >= SAY_EVERY && !ctx.out.can_draw() {
             said = Instant::now();
             ctx.out.note(format!("{} of {} nodes are connected", now.connected, options.nodes));
         }

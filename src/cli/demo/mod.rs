@@ -216,15 +216,27 @@ async fn run_all(site: &Site, client: &Client, out: Output) -> Result<Exit, CliE
 async fn start(site: &Site, client: &Client, parts: &mut Vec<Part>) -> Result<(), CliError> {
     let logs = site.made.dir.join("log");
     parts.push(Part::start("serve", &["serve"], &site.made.config(), &logs)?);
+    answers(client, parts).await?;
+    for node in &site.nodes {
+        parts.push(Part::start(node.certname.as_str(), &["agent"], &node.config, &logs)?);
+    }
+    all_connected(site, client, parts).await
+}
+
+/// Waits until the service answers.
+async fn answers(client: &Client, parts: &mut [Part]) -> Result<(), CliError> {
     let until = Instant::now() + START_PATIENCE;
     while let Err(error) = client.get("/orchestrator/v1/inventory", &[]).await {
         give_up_after(until, || format!("the service does not answer: {error}"))?;
         check(parts)?;
         sleep(LOOK_AGAIN).await;
     }
-    for node in &site.nodes {
-        parts.push(Part::start(node.certname.as_str(), &["agent"], &node.config, &logs)?);
-    }
+    Ok(())
+}
+
+/// Waits until every node is connected.
+async fn all_connected(site: &Site, client: &Client, parts: &mut [Part]) -> Result<(), CliError> {
+    let until = Instant::now() + START_PATIENCE;
     let nodes = site.certnames();
     loop {
         let items = items_of(client.post("/orchestrator/v1/inventory", &json!({ "nodes": nodes })).await?)?;

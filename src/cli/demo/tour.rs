@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::children::Part;
 use super::site::{ENVIRONMENT, Site};
-use super::{LOOK_AGAIN, START_PATIENCE, check, give_up_after};
+use super::{LOOK_AGAIN, START_PATIENCE, all_connected, answers, give_up_after};
 use crate::cli::answers::job_name;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
@@ -39,6 +39,8 @@ pub(super) async fn show(site: &Site, client: &Client, parts: &mut [Part], out: 
     answers(client, parts).await?;
     step(out, "started", "the service is back: it asks every node what became of its run");
     let outcome = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
+    // One whose run was over before may still be on its way back.
+    all_connected(site, client, parts).await?;
     if !out.is_json() {
         out.line("what the nodes themselves have written down:");
     }
@@ -59,16 +61,6 @@ async fn in_the_middle(client: &Client, job: &str, nodes: u64) -> Result<String,
         give_up_after(until, || format!("job {job} has no middle: {states}"))?;
         sleep(LOOK_AGAIN).await;
     }
-}
-
-async fn answers(client: &Client, parts: &mut [Part]) -> Result<(), CliError> {
-    let until = Instant::now() + START_PATIENCE;
-    while let Err(error) = client.get("/orchestrator/v1/inventory", &[]).await {
-        give_up_after(until, || format!("the service does not answer: {error}"))?;
-        check(parts)?;
-        sleep(LOOK_AGAIN).await;
-    }
-    Ok(())
 }
 
 fn step(out: Output, name: &str, words: &str) {

@@ -58,7 +58,7 @@ impl Load<'_> {
             if shown.get("finished_timestamp").is_some_and(Value::is_string) {
                 return Ok(shown);
             }
-            if said.elapsed() >= SAY_EVERY {
+            if said.elapsed() >= SAY_EVERY && !self.out.can_draw() {
                 said = Instant::now();
                 let states = shown.get("node_states").cloned().unwrap_or_default();
                 self.out.note(format!("job {job}: {states}"));
