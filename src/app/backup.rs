@@ -26,6 +26,8 @@ pub enum DatabaseError {
     Running(PathBuf),
     #[error("cannot lock {path}: {source}")]
     Lock { path: PathBuf, source: io::Error },
+    #[error("cannot make {path}: {source}")]
+    DataDir { path: PathBuf, source: io::Error },
 }
 
 /// Held by whoever has a data directory for itself.
@@ -66,6 +68,9 @@ pub fn backup(config: &Path, to: &Path) -> Result<(), DatabaseError> {
 /// See [`DatabaseError`].
 pub fn restore(config: &Path, from: &Path, resume: bool) -> Result<Restored, DatabaseError> {
     let config = Config::load(config)?;
-    let _lock = DataLock::take(&config.data_dir)?;
+    let data = &config.data_dir;
+    // On a new machine there may be nothing yet.
+    std::fs::create_dir_all(data).map_err(|source| DatabaseError::DataDir { path: data.clone(), source })?;
+    let _lock = DataLock::take(data)?;
     Ok(store::restore(from, &config.data_dir.join(DATABASE), resume)?)
 }

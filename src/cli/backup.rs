@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::output::counted;
 use crate::app::{self, DatabaseError};
 
 const BACKUP_EXAMPLES: &str = "\
@@ -91,7 +92,8 @@ pub(crate) fn restore(args: &RestoreArgs, ctx: &Context) -> Result<Exit, CliErro
     ctx.out.line(format!("the next job is number {}", restored.job + 1));
     if restored.unfinished > 0 && !args.resume {
         let jobs = restored.unfinished;
-        ctx.out.note(format!("{jobs} jobs were not over: they start nothing more until `bunraku job resume`"));
+        let jobs = counted(jobs, "job was", "jobs were");
+        ctx.out.note(format!("{jobs} not over and will start nothing more until `bunraku job resume`"));
     }
     Ok(Exit::Done)
 }
@@ -102,6 +104,6 @@ fn explain(error: DatabaseError) -> CliError {
         DatabaseError::Config(_) | DatabaseError::Running(_) | DatabaseError::Backup(_) => {
             CliError::Usage(error.to_string())
         }
-        DatabaseError::Lock { .. } => CliError::Other(error.into()),
+        DatabaseError::Lock { .. } | DatabaseError::DataDir { .. } => CliError::Other(error.into()),
     }
 }

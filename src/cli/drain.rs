@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::client::Client;
 use super::error::CliError;
 use super::exit::Exit;
+use super::output::counted;
 use super::{Context, seconds};
 
 const PATH: &str = "/bunraku/v1/drain";
@@ -42,7 +43,8 @@ pub(crate) struct DrainArgs {
 /// See [`CliError`].
 pub(crate) async fn run(args: &DrainArgs, ctx: &Context) -> Result<Exit, CliError> {
     let client = ctx.client().await?;
-    let until = args.timeout.map(|timeout| Instant::now() + Duration::from_secs(timeout));
+    // A time beyond all calendars is none.
+    let until = args.timeout.and_then(|timeout| Instant::now().checked_add(Duration::from_secs(timeout)));
     let mut state = client.post(PATH, &json!({ "drain": !args.undo })).await?;
     if args.wait {
         state = wait(&client, state, until).await?;
@@ -51,7 +53,8 @@ pub(crate) async fn run(args: &DrainArgs, ctx: &Context) -> Result<Exit, CliErro
     if ctx.out.is_json() {
         ctx.out.json(&state);
     } else if state.get("draining") == Some(&Value::Bool(true)) {
-        ctx.out.line(format!("the service is drained: it takes no new jobs; {running} nodes run"));
+        let running = counted(running, "node runs", "nodes run");
+        ctx.out.line(format!("the service is drained: it takes no new jobs; {running}"));
     } else {
         ctx.out.line("the service takes new jobs");
     }

@@ -26,8 +26,19 @@ pub(crate) enum CliError {
     #[error("{0}")]
     Server(String),
     /// Something on this machine failed.
-    #[error("{0:#}")]
+    #[error("{}", whole(.0))]
     Other(#[from] anyhow::Error),
+}
+
+/// An error with its causes, each said once: some say theirs themselves.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 impl CliError {

@@ -19,6 +19,11 @@ pub(crate) enum Format {
     Json,
 }
 
+/// So many of something, in words that fit: the first for one, the second for any other number.
+pub(crate) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// Where and how a command prints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {

@@ -1,8 +1,9 @@
-//! Copies of the database: made from a running service, and put back into one that does not run.
+//! Copies of the database, made from a running service.
 //!
 //! A copy is one consistent moment, checked before it gets its name. Keys, certificates and configuration are not in it.
+//! How it is put back: `restore`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,18 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bunraku_actors::ports::Restoration;
-use chrono::Utc;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::columns::Db;
 use super::fault::OpenError;
-use super::high_water;
-use super::schema;
+use super::names::{beside, settle};
+use super::restore;
 
 /// How long a lock of the running service is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the name of a copy ends with until it is whole; files with more after it belong to it.
 const UNFINISHED: &str = ".part";
@@ -41,21 +39,14 @@ pub enum BackupError {
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("cannot {doing} {path}: {source}")]
     Sqlite { path: PathBuf, doing: &'static str, source: rusqlite::Error },
+    #[error("cannot open {0}: the log beside it must be read as well, which takes a folder that can be written to")]
+    ReadOnlyFolder(PathBuf),
     #[error("copying to {0} was called off")]
     CalledOff(PathBuf),
+    #[error("a restore of {0} was interrupted: start the service, or restore again, before it is copied")]
+    HalfRestored(PathBuf),
     #[error(transparent)]
     Open(#[from] OpenError),
-}
-
-/// What a restore did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restored {
-    /// Where the database of before is now; `None` when there was none.
-    pub kept: Option<PathBuf>,
-    /// Jobs that were not over in the backup.
-    pub unfinished: u64,
-    /// The last number that new jobs skip.
-    pub job: u64,
 }
 
 /// Copies the database, also of a running service, to a new file that only its owner may read.
@@ -71,94 +62,87 @@ pub fn backup(database: &Path, to: &Path) -> Result<(), BackupError> {
 /// # Errors
 /// See [`BackupError`].
 pub fn backup_unless(database: &Path, to: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
-    if to.exists() {
+    // A link that leads nowhere is there as well.
+    if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
+    if restore::is_pending(database)? {
+        return Err(BackupError::HalfRestored(database.to_owned()));
+    }
     let fresh = beside(to, UNFINISHED);
-    let _ = fs::remove_file(&fresh);
-    create_private(&fresh)?;
-    let done =
-        copy(database, &fresh, called_off).and_then(|()| check(&fresh, called_off)).and_then(|()| settle(&fresh, to));
+    remove_unfinished(&fresh);
+    let done = create_private(&fresh)
+        .and_then(|()| copy(database, &fresh, called_off))
+        .and_then(|()| check(&fresh, called_off))
+        .and_then(|()| settle(&fresh, to).map_err(at(to, "write")));
     if done.is_err() {
-        for ending in ["", "-journal", "-wal", "-shm"] {
-            let _ = fs::remove_file(beside(&fresh, ending));
-        }
+        remove_unfinished(&fresh);
     }
     done
 }
 
-/// Puts a copy in the place of the database of a service that does not run; what was there is kept beside it. Jobs that
-/// were not over are held until they are resumed, unless `resume`; new numbers go on behind all that may have been given
-/// out since.
-///
-/// # Errors
-/// See [`BackupError`].
-pub fn restore(copy_of: &Path, database: &Path, resume: bool) -> Result<Restored, BackupError> {
-    let wanted = Arc::default();
-    check(copy_of, &wanted)?;
-    schema::check_file(copy_of)?;
-    let fresh = beside(database, ".restoring");
-    let _ = fs::remove_file(&fresh);
-    create_private(&fresh)?;
-    copy(copy_of, &fresh, &wanted)?;
-    let connection = schema::open_writer(&fresh, BUSY_TIMEOUT)?;
-    let (unfinished, job) = mark(&connection, database, resume).map_err(|source| BackupError::Sqlite {
-        path: fresh.clone(),
-        doing: "prepare",
-        source,
-    })?;
-    connection
-        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE")
-        .map_err(|source| BackupError::Sqlite { path: fresh.clone(), doing: "close", source })?;
-    drop(connection);
-    let kept = set_aside(database)?;
-    settle(&fresh, database)?;
-    Ok(Restored { kept, unfinished, job })
-}
-
-/// Marks the unfinished jobs and lets the numbers jump; returns how many jobs, and the last number that is skipped.
-fn mark(connection: &Connection, database: &Path, resume: bool) -> rusqlite::Result<(u64, u64)> {
-    let transaction = connection.unchecked_transaction()?;
-    let held = "UPDATE jobs SET restored = ?1 WHERE finished_at IS NULL";
-    let unfinished =
-        transaction.execute(held, [Db(if resume { Restoration::Resumed } else { Restoration::Waiting })])?;
-    let counter = |name: &str| {
-        let read = "SELECT value FROM counters WHERE name = ?1";
-        transaction.query_row(read, [name], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
-    };
-    let (job, event) = (counter("job")?, counter("event")?);
-    let marks = high_water::after_restore(database, job, event);
-    for (name, after, until) in [("job", job, marks.job), ("event", event, marks.event)] {
-        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        transaction.execute("UPDATE counters SET value = ?2 WHERE name = ?1", params![name, number(until)])?;
-        transaction.execute(
-            "INSERT INTO number_jumps (at, name, after, until) VALUES (?1, ?2, ?3, ?4)",
-            params![Db(Utc::now()), name, number(after), number(until)],
-        )?;
+/// Removes a copy that was not finished, with all that SQLite may have left beside it.
+pub(super) fn remove_unfinished(fresh: &Path) {
+    for ending in ["", "-journal", "-wal", "-shm"] {
+        let _ = fs::remove_file(beside(fresh, ending));
     }
-    transaction.commit()?;
-    Ok((unfinished as u64, marks.job))
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
+/// Says at which path something went wrong with a file.
+pub(super) fn at(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> BackupError {
+    move |source| BackupError::Io { path: path.to_owned(), doing, source }
 }
 
-fn create_private(path: &Path) -> Result<(), BackupError> {
+/// The same for SQLite.
+pub(super) fn sqlite_at(path: &Path, doing: &'static str) -> impl FnOnce(rusqlite::Error) -> BackupError {
+    move |source| BackupError::Sqlite { path: path.to_owned(), doing, source }
+}
+
+/// Makes a new file that only its owner may read.
+pub(super) fn create_private(path: &Path) -> Result<(), BackupError> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    created.map(drop).map_err(|source| BackupError::Io { path: path.to_owned(), doing: "create", source })
+    created.map(drop).map_err(at(path, "create"))
 }
 
+/// Opens a database that may be in use. One that is not, in a folder that cannot be written to, is opened as a file that
+/// nobody changes: SQLite could make no log for it.
 fn read_only(path: &Path) -> Result<Connection, BackupError> {
-    let at = |source| BackupError::Sqlite { path: path.to_owned(), doing: "open", source };
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(at)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(at)?;
+    let opened = open_with(path, "").and_then(|connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    let opened = match opened {
+        Err(error) if cannot_open(&error) && path.is_file() => {
+            if beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+                return Err(BackupError::ReadOnlyFolder(path.to_owned()));
+            }
+            open_with(path, "?immutable=1")
+        }
+        other => other,
+    };
+    opened.map_err(sqlite_at(path, "open"))
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn open_with(path: &Path, options: &str) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    // What has a meaning in a URI is written in its other form.
+    let name: String = std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .to_string_lossy()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    let connection = Connection::open_with_flags(format!("file:{name}{options}"), flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
-fn copy(from: &Path, to: &Path, called_off: &AtomicBool) -> Result<(), BackupError> {
+/// Copies one moment of a database.
+pub(super) fn copy(from: &Path, to: &Path, called_off: &AtomicBool) -> Result<(), BackupError> {
     let source = read_only(from)?;
     let copied = || {
         let mut target = Connection::open(to)?;
@@ -193,13 +177,13 @@ fn copy(from: &Path, to: &Path, called_off: &AtomicBool) -> Result<(), BackupErr
 }
 
 /// Reads all of a file, so that damage is found now and not when it is needed.
-fn check(path: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
+pub(super) fn check(path: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let damaged = |reason: String| BackupError::Damaged { path: path.to_owned(), reason };
     let mut connection = read_only(path)?;
     let called_off = Arc::clone(called_off);
     connection
         .progress_handler(INSTRUCTIONS, Some(move || called_off.load(Ordering::Acquire)))
-        .map_err(|source| BackupError::Sqlite { path: path.to_owned(), doing: "check", source })?;
+        .map_err(sqlite_at(path, "check"))?;
     let checked = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     match checked {
         Ok(word) if word == "ok" => Ok(()),
@@ -207,33 +191,9 @@ fn check(path: &Path, called_off: &Arc<AtomicBool>) -> Result<(), BackupError> {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             Err(BackupError::CalledOff(path.to_owned()))
         }
-        Err(error) => Err(damaged(error.to_string())),
-    }
-}
-
-/// Gives a finished file its name, and makes sure that it keeps it.
-fn settle(fresh: &Path, to: &Path) -> Result<(), BackupError> {
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let settled = || {
-        File::open(fresh)?.sync_all()?;
-        fs::rename(fresh, to)?;
-        File::open(folder)?.sync_all()
-    };
-    settled().map_err(|source| BackupError::Io { path: to.to_owned(), doing: "write", source })
-}
-
-/// Moves the present database away, with what its log may still hold.
-fn set_aside(database: &Path) -> Result<Option<PathBuf>, BackupError> {
-    if !database.exists() {
-        return Ok(None);
-    }
-    let kept = beside(database, &format!(".before-restore-{}", Utc::now().format("%Y%m%dT%H%M%S%.3fZ")));
-    for ending in ["-wal", "-shm", ""] {
-        let from = beside(database, ending);
-        if from.exists() {
-            let to = beside(&kept, ending);
-            fs::rename(&from, &to).map_err(|source| BackupError::Io { path: from, doing: "set aside", source })?;
+        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+            Err(damaged(error.to_string()))
         }
+        Err(error) => Err(sqlite_at(path, "check")(error)),
     }
-    Ok(Some(kept))
 }

@@ -1,6 +1,6 @@
 //! What can go wrong inside the store, and what callers are told about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bunraku_actors::model::JobId;
 use bunraku_actors::ports::StoreError;
@@ -27,6 +27,20 @@ pub enum OpenError {
     /// What the file holds cannot be understood.
     #[error("{path} cannot be read: {reason}")]
     Unreadable { path: PathBuf, reason: String },
+}
+
+impl OpenError {
+    /// The same, said of the file that this one was made from.
+    pub(super) fn about(self, original: &Path) -> Self {
+        let path = original.to_owned();
+        match self {
+            Self::Newer { found, known, .. } => Self::Newer { path, found, known },
+            Self::NotOurs { .. } => Self::NotOurs { path },
+            Self::Io { doing, source, .. } => Self::Io { path, doing, source },
+            Self::Sqlite { doing, source, .. } => Self::Sqlite { path, doing, source },
+            Self::Unreadable { reason, .. } => Self::Unreadable { path, reason },
+        }
+    }
 }
 
 /// Why one group or one read failed.

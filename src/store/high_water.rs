@@ -1,15 +1,19 @@
-//! The highest numbers that may ever have been given out, in a file beside the database.
+//! The highest numbers that may ever have been given out, in files beside the database.
 //!
 //! A restored backup knows older numbers; what it does not know must not be given out a second time. Numbers are reserved
-//! here in blocks, synced before the first of a block is committed.
+//! in `<database>.numbers` in blocks, synced before the first of a block is committed. `<database>.used` says which were
+//! committed: a database that knows less than this was put there behind our back. It is written after each commit and
+//! never synced, so it may lag behind the database, but is never ahead of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bunraku_actors::model::{EventSeq, JobId};
 use serde::{Deserialize, Serialize};
+
+use super::names::{beside, sync_folder};
 
 /// How many numbers are reserved at a time.
 const JOBS: u64 = 1_000;
@@ -22,18 +26,45 @@ pub(super) struct Marks {
     pub(super) event: u64,
 }
 
-/// The file, and what it says.
+/// The files, and what they say.
 #[derive(Debug)]
 pub(super) struct HighWater {
     path: PathBuf,
     marks: Marks,
+    used: Marks,
+    used_file: Option<File>,
 }
 
 impl HighWater {
     /// Reads the file of a database; one that is missing or cannot be understood says nothing.
     pub(super) fn open(database: &Path) -> Self {
-        let path = path_of(database);
-        Self { marks: read(&path).unwrap_or(Marks { job: 0, event: 0 }), path }
+        let path = numbers_of(database);
+        let used = used_of(database);
+        let used_file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&used);
+        let used_file = used_file.inspect_err(|error| tracing::warn!(%error, path = ?used, "cannot be written")).ok();
+        let nothing = Marks { job: 0, event: 0 };
+        Self {
+            marks: read(&path).unwrap_or(nothing),
+            path,
+            used: read(&used).unwrap_or(nothing),
+            used_file,
+        }
+    }
+
+    /// Whether numbers were committed that a database with these last ones does not know.
+    pub(super) fn is_beyond(&self, job: u64, event: u64) -> bool {
+        self.used.job > job || self.used.event > event
+    }
+
+    /// Notes that numbers up to these are committed. Nothing depends on its success.
+    pub(super) fn committed(&mut self, job: JobId, event: EventSeq) {
+        let used = Marks { job: job.0, event: event.0 };
+        let Some(file) = self.used_file.as_ref().filter(|_| used != self.used) else { return };
+        // Of one length, so that it is overwritten whole.
+        let text = format!("{:<80}\n", serde_json::json!(used).to_string());
+        if file.write_all_at(text.as_bytes(), 0).is_ok() {
+            self.used = used;
+        }
     }
 
     /// Makes sure that numbers up to these may be used. Returns after the file is synced.
@@ -55,31 +86,30 @@ impl HighWater {
 
 /// Where restored numbers go on: behind everything that may have been given out. Without a file a block is skipped.
 pub(super) fn after_restore(database: &Path, job: u64, event: u64) -> Marks {
-    let known = read(&path_of(database)).unwrap_or(Marks { job: job + JOBS, event: event + EVENTS });
+    let known = read(&numbers_of(database)).unwrap_or(Marks { job: job + JOBS, event: event + EVENTS });
     Marks { job: known.job.max(job), event: known.event.max(event) }
 }
 
-fn path_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".numbers");
-    PathBuf::from(name)
+fn numbers_of(database: &Path) -> PathBuf {
+    beside(database, ".numbers")
+}
+
+fn used_of(database: &Path) -> PathBuf {
+    beside(database, ".used")
 }
 
 fn read(path: &Path) -> Option<Marks> {
-    let text = fs::read(path).ok()?;
+    let text = fs::read(path).ok().filter(|text| !text.is_empty())?;
     serde_json::from_slice(&text).inspect_err(|error| tracing::warn!(%error, ?path, "cannot be understood")).ok()
 }
 
 fn write(path: &Path, marks: Marks) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let fresh = PathBuf::from(name);
+    let fresh = beside(path, ".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(&serde_json::to_vec(&marks)?)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    sync_folder(path)
 }
 
 #[cfg(test)]
@@ -97,7 +127,21 @@ mod tests {
         assert_eq!(HighWater::open(&database).marks, Marks { job: 1 + JOBS, event: 5 + EVENTS });
         assert_eq!(after_restore(&database, 3, 4), Marks { job: 1 + JOBS, event: 5 + EVENTS });
         assert_eq!(after_restore(&folder.path().join("b.db"), 3, 4), Marks { job: 3 + JOBS, event: 4 + EVENTS });
-        fs::write(path_of(&database), "{").unwrap();
+        fs::write(numbers_of(&database), "{").unwrap();
         assert_eq!(after_restore(&database, 3, 4).job, 3 + JOBS, "what cannot be read is as good as missing");
+    }
+
+    #[test]
+    fn what_was_committed_tells_an_older_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let mut marks = HighWater::open(&database);
+        assert!(!marks.is_beyond(0, 0), "nothing is known yet");
+        marks.committed(JobId(1_234_567), EventSeq(7_654_321));
+        marks.committed(JobId(12), EventSeq(340));
+        let again = HighWater::open(&database);
+        assert!(!again.is_beyond(12, 340) && again.is_beyond(11, 340) && again.is_beyond(12, 339));
+        fs::write(used_of(&database), "{").unwrap();
+        assert!(!HighWater::open(&database).is_beyond(0, 0), "what cannot be read says nothing");
     }
 }

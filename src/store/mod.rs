@@ -14,8 +14,10 @@ mod decision;
 mod fault;
 mod high_water;
 mod job_store;
+mod names;
 mod reader;
 mod request;
+mod restore;
 mod retention;
 mod rows;
 mod schema;
@@ -36,12 +38,13 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-pub use self::backup::{BackupError, Restored, backup, backup_unless, restore};
+pub use self::backup::{BackupError, backup, backup_unless};
 use self::fault::Fault;
 pub use self::fault::OpenError;
 use self::high_water::HighWater;
 use self::reader::Readers;
 use self::request::{Reply, Request};
+pub use self::restore::{Restored, restore};
 pub use self::retention::{Cutoffs, Pruned, pruned_result};
 use self::shared::Shared;
 use self::writer::{Outstanding, QUEUE_CAPACITY, Writer};
@@ -87,14 +90,17 @@ impl Store {
     /// See [`OpenError`]: the file belongs to something else, is newer than this release, or cannot be used.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
+        restore::finish(path)?;
         let connection = schema::open_writer(path, options.busy_timeout)?;
-        let sender_uri = schema::fix_setting(&connection, "sender_uri", &options.sender_uri)
-            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), doing: "read", source })?;
+        let unread = |source| OpenError::Sqlite { path: path.to_owned(), doing: "read", source };
+        let sender_uri = schema::fix_setting(&connection, "sender_uri", &options.sender_uri).map_err(unread)?;
+        let high_water = HighWater::open(path);
+        restore::notice_older(&connection, path, &high_water).map_err(unread)?;
         let readers = Readers::open(path, options.readers, options.busy_timeout)?;
         let shared = Arc::new(Shared::new());
         let (writer, outstanding) =
-            Writer::new(connection, HighWater::open(path), Arc::clone(&shared)).map_err(|fault| match fault {
-                Fault::Sqlite(source) => OpenError::Sqlite { path: path.to_owned(), doing: "read", source },
+            Writer::new(connection, high_water, Arc::clone(&shared)).map_err(|fault| match fault {
+                Fault::Sqlite(source) => unread(source),
                 other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
             })?;
         let (requests, queue) = mpsc::channel(QUEUE_CAPACITY);

@@ -310,6 +310,10 @@ impl Writer {
         metrics::histogram!("bunraku_store_commit_seconds").record(started.elapsed().as_secs_f64());
         match result {
             Ok(value) => {
+                if let Some(counters) = &self.counters {
+                    let (job, event) = counters.last();
+                    self.high_water.committed(job, event);
+                }
                 self.shared.set_trouble(None);
                 self.live.retain(|_, job| !job.state.is_terminal());
                 Ok((value, effects))

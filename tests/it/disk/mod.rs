@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
 
 mod faults;
+mod read_only;
 mod synced;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::support::process::Served;
 use crate::support::service::Site;
+use crate::support::strace;
 
 /// What the kernel was asked, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ fn steps(trace: &str, port: u16) -> Vec<Step> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promise_1_the_sync_has_returned_before_the_answer_is_written() {
-    if !available() {
+    if !strace::available() {
         return;
     }
     let site = Site::new();
@@ -107,15 +108,4 @@ async fn promise_1_the_sync_has_returned_before_the_answer_is_written() {
         written.is_some() && synced > written,
         "the job was written, then synced, then answered: {steps:?}\n{text}"
     );
-}
-
-/// Whether there is an strace that may be used; where it must be there, its absence fails.
-#[expect(clippy::print_stderr, reason = "a suite that is skipped says so")]
-fn available() -> bool {
-    let there = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
-    if !there {
-        assert!(std::env::var_os("BUNRAKU_REQUIRE_ALL").is_none(), "strace is missing, or may not trace");
-        eprintln!("skipped: the order of sync and answer is only tested where strace is installed and may trace");
-    }
-    there
 }

@@ -14,6 +14,7 @@ mod lists;
 mod model;
 mod random;
 mod refusals;
+mod restored;
 mod retention;
 mod tokens;
 mod trouble;

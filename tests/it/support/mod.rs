@@ -6,3 +6,4 @@ pub(crate) mod ca;
 pub(crate) mod fleet;
 pub(crate) mod process;
 pub(crate) mod service;
+pub(crate) mod strace;
