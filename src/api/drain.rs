@@ -24,6 +24,7 @@ pub(super) async fn show(state: web::Data<State>, _: Viewer) -> Answer {
 /// Starts or ends a drain. A service that is shutting down stays drained, and the answer says so.
 pub(super) async fn set(state: web::Data<State>, Admin(caller): Admin, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
+    body.only(&["drain"])?;
     let drain = body.flag("drain")?.ok_or_else(|| ApiError::missing("drain"))?;
     let draining = state.orchestrator.drain(drain).await?;
     tracing::info!(drain, draining, by = caller.token.login, "drain");

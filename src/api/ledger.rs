@@ -39,6 +39,7 @@ impl From<LedgerRefusal> for ApiError {
 /// Compares, and answers with the report.
 pub(super) async fn verify(state: web::Data<State>, Operator(_): Operator, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
+    body.only(&["job", "since"])?;
     let job = body.text("job")?.map(job_id).transpose()?;
     let since = body.text("since")?.map(time).transpose()?;
     let report = (state.verify_ledgers)(LedgerScope { job, since }).await?;

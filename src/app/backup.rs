@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -22,6 +24,8 @@ pub enum DatabaseError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Backup(#[from] BackupError),
+    #[error("copying was called off")]
+    CalledOff,
     #[error("a service runs on {0}: stop it first")]
     Running(PathBuf),
     #[error("cannot lock {path}: {source}")]
@@ -53,13 +57,16 @@ impl DataLock {
     }
 }
 
-/// Copies the database of a configuration, also while its service runs.
+/// Copies the database of a configuration, also while its service runs, until it is called off.
 ///
 /// # Errors
 /// See [`DatabaseError`].
-pub fn backup(config: &Path, to: &Path) -> Result<(), DatabaseError> {
+pub fn backup(config: &Path, to: &Path, called_off: &Arc<AtomicBool>) -> Result<(), DatabaseError> {
     let config = Config::load(config)?;
-    Ok(store::backup(&config.data_dir.join(DATABASE), to)?)
+    match store::backup_unless(&config.data_dir.join(DATABASE), to, called_off) {
+        Err(BackupError::CalledOff(_)) => Err(DatabaseError::CalledOff),
+        other => Ok(other?),
+    }
 }
 
 /// Puts a copy in the place of the database of a configuration whose service does not run.

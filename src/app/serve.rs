@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bunraku_actors::model::NodeState;
@@ -14,6 +15,9 @@ use super::service::Service;
 use super::watchdog::Watchdog;
 use crate::config::Config;
 use crate::telemetry::{self, LogControl};
+
+/// Beyond the drain, streams and sessions end, and what is queued is committed.
+const CLOSE: Duration = Duration::from_secs(60);
 
 /// Runs the service until SIGTERM or Ctrl-C. `end_with_stdin`: also until standard input ends, so that a parent's death
 /// ends it too.
@@ -61,7 +65,9 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
                 }
             }
         }
-        notifier.tell("STOPPING=1");
+        // What the unit allows may be less than what the configuration says.
+        let longest = config.server.drain_timeout.saturating_add(CLOSE);
+        notifier.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", longest.as_micros()));
         tokio::select! {
             () = service.drain() => {}
             () = sleep(config.server.drain_timeout) => {

@@ -122,7 +122,7 @@ impl Service {
             observing.spawn(observe::keep_up(metrics.clone()));
         }
         observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory)).run());
-        let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport));
+        let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport), config.retention.jobs);
         let ports = Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SystemClock) };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);

@@ -1,12 +1,16 @@
 //! `bunraku backup` and `bunraku restore`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::leave::Leave;
 use super::output::counted;
 use crate::app::{self, DatabaseError};
 
@@ -65,8 +69,23 @@ struct ConfigArg {
 ///
 /// # Errors
 /// See [`CliError`].
-pub(crate) fn backup(args: &BackupArgs, ctx: &Context) -> Result<Exit, CliError> {
-    app::backup(&args.config.config, &args.file).map_err(explain)?;
+pub(crate) async fn backup(args: &BackupArgs, ctx: &Context) -> Result<Exit, CliError> {
+    let mut leave = Leave::new().context("cannot take signals")?;
+    let called_off = Arc::new(AtomicBool::new(false));
+    let (config, file, asked) = (args.config.config.clone(), args.file.clone(), Arc::clone(&called_off));
+    let copying = tokio::task::spawn_blocking(move || app::backup(&config, &file, &asked));
+    let mut copying = std::pin::pin!(copying);
+    let copied = tokio::select! {
+        copied = &mut copying => copied,
+        () = leave.asked() => {
+            called_off.store(true, Ordering::Release);
+            copying.await
+        }
+    };
+    match copied.context("the copy broke down")? {
+        Err(DatabaseError::CalledOff) => return Ok(Exit::Interrupted),
+        copied => copied.map_err(explain)?,
+    }
     if ctx.out.is_json() {
         ctx.out.json(&json!({ "file": args.file }));
     } else {
@@ -101,7 +120,7 @@ pub(crate) fn restore(args: &RestoreArgs, ctx: &Context) -> Result<Exit, CliErro
 /// A file or a service that is in the way is for the user to move; the rest is this machine's trouble.
 fn explain(error: DatabaseError) -> CliError {
     match error {
-        DatabaseError::Config(_) | DatabaseError::Running(_) | DatabaseError::Backup(_) => {
+        DatabaseError::CalledOff | DatabaseError::Config(_) | DatabaseError::Running(_) | DatabaseError::Backup(_) => {
             CliError::Usage(error.to_string())
         }
         DatabaseError::Lock { .. } | DatabaseError::DataDir { .. } => CliError::Other(error.into()),

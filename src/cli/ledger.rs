@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::client::Client;
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::Output;
+use super::output::{Output, counted};
 use super::{Context, seconds};
 
 const PATH: &str = "/bunraku/v1/ledger/verify";
@@ -92,10 +92,10 @@ fn count(report: &Value, key: &str) -> u64 {
 fn sentences(report: &Value) -> Vec<String> {
     let number = |key: &str| count(report, key);
     let mut lines = vec![format!(
-        "{} runs compared with the ledgers of {} of {} nodes: {} lost, {} twice, {} unknown",
-        number("runs"),
+        "{} compared with the ledgers of {} of {}: {} lost, {} twice, {} unknown",
+        counted(number("runs"), "run", "runs"),
         number("ledgers"),
-        number("nodes"),
+        counted(number("nodes"), "node", "nodes"),
         number("lost"),
         number("twice"),
         number("unknown"),
@@ -111,6 +111,13 @@ fn sentences(report: &Value) -> Vec<String> {
     if number("spool_replaced") > 0 {
         lines.push(format!("{} in spools that were exchanged since", number("spool_replaced")));
     }
+    if number("older") > 0 {
+        lines.push(format!("{} older than what is compared", counted(number("older"), "start is", "starts are")));
+    }
+    if number("unreadable") > 0 {
+        let unreadable = counted(number("unreadable"), "line of a ledger", "lines of ledgers");
+        lines.push(format!("{unreadable} cannot be read, as a power cut can leave them"));
+    }
     let findings = report.get("findings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for finding in findings.iter().take(SHOWN) {
         let text = |key: &str| finding.get(key).and_then(Value::as_str).unwrap_or("?");
@@ -118,7 +125,7 @@ fn sentences(report: &Value) -> Vec<String> {
         lines.push(match text("verdict") {
             "twice" => format!("twice: {node} started its run of job {job} {} times ({id})", count(finding, "times")),
             "lost" => format!("lost: {node} told of its run of job {job} and has no start of it ({id})"),
-            other => format!("{other}: {node} started its run of job {job}, which the service does not know ({id})"),
+            other => format!("{other}: {node} started a run of job {job} that the service does not know ({id})"),
         });
     }
     if findings.len() > SHOWN {
@@ -135,13 +142,15 @@ mod tests {
     fn the_first_sentence_says_it_all_and_the_others_say_what_is_missing() {
         let report = json!({
             "jobs": 1, "runs": 12, "nodes": 12, "ledgers": 11, "lost": 0, "twice": 1, "unknown": 0,
-            "spool_replaced": 2, "not_asked": {"not_connected": 1, "no_ledger": 0, "no_answer": 0},
+            "spool_replaced": 2, "older": 1, "unreadable": 3, "not_asked": {"not_connected": 1, "no_ledger": 0, "no_answer": 0},
             "findings": [{"job": "7", "node": "a", "verdict": "twice", "transaction_id": "x", "times": 2}],
         });
         let expected = [
             "12 runs compared with the ledgers of 11 of 12 nodes: 0 lost, 1 twice, 0 unknown",
             "1 not asked, because the node is not connected",
             "2 in spools that were exchanged since",
+            "1 start is older than what is compared",
+            "3 lines of ledgers cannot be read, as a power cut can leave them",
             "twice: a started its run of job 7 2 times (x)",
         ];
         assert_eq!(sentences(&report), expected);

@@ -16,6 +16,7 @@ mod exit;
 mod follow;
 mod init;
 mod job;
+mod leave;
 mod ledger;
 mod node;
 mod output;
@@ -137,7 +138,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Serve(args) => serve::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Ca(args) => ca::run(args, ctx),
-        Command::Backup(args) => backup::backup(args, ctx),
+        Command::Backup(args) => block_on(backup::backup(args, ctx)),
         Command::Restore(args) => backup::restore(args, ctx),
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),

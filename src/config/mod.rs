@@ -134,6 +134,12 @@ impl Config {
                 return invalid(key, format!("must be null, or between {} and {}", bounds[0], bounds[1]));
             }
         }
+        if let Some(dir) = &self.backup.dir
+            && (dir.as_os_str().is_empty() || *dir == self.data_dir)
+        {
+            let reason = format!("'{}' must be a directory of its own; null for no backups", dir.display());
+            return invalid("backup.dir", reason);
+        }
         if self.backup.keep == 0 {
             return invalid("backup.keep", "must be at least 1".to_owned());
         }

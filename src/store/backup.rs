@@ -22,7 +22,7 @@ use super::restore;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the name of a copy ends with until it is whole; files with more after it belong to it.
-const UNFINISHED: &str = ".part";
+pub const UNFINISHED: &str = ".part";
 /// So many pages are copied before it is asked whether that is still wanted.
 const PAGES: std::ffi::c_int = 1_000;
 /// The same while a copy is checked, in SQLite's instructions.
@@ -191,7 +191,9 @@ pub(super) fn check(path: &Path, called_off: &Arc<AtomicBool>) -> Result<(), Bac
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             Err(BackupError::CalledOff(path.to_owned()))
         }
-        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+        Err(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
+        {
             Err(damaged(error.to_string()))
         }
         Err(error) => Err(sqlite_at(path, "check")(error)),

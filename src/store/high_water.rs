@@ -43,12 +43,7 @@ impl HighWater {
         let used_file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&used);
         let used_file = used_file.inspect_err(|error| tracing::warn!(%error, path = ?used, "cannot be written")).ok();
         let nothing = Marks { job: 0, event: 0 };
-        Self {
-            marks: read(&path).unwrap_or(nothing),
-            path,
-            used: read(&used).unwrap_or(nothing),
-            used_file,
-        }
+        Self { marks: read(&path).unwrap_or(nothing), path, used: read(&used).unwrap_or(nothing), used_file }
     }
 
     /// Whether numbers were committed that a database with these last ones does not know.

@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-pub use self::backup::{BackupError, backup, backup_unless};
+pub use self::backup::{BackupError, UNFINISHED, backup, backup_unless};
 use self::fault::Fault;
 pub use self::fault::OpenError;
 use self::high_water::HighWater;

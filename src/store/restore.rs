@@ -15,9 +15,7 @@ use bunraku_actors::ports::Restoration;
 use chrono::{NaiveDateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::backup::{
-    BUSY_TIMEOUT, BackupError, at, check, copy, create_private, remove_unfinished, sqlite_at,
-};
+use super::backup::{BUSY_TIMEOUT, BackupError, at, check, copy, create_private, remove_unfinished, sqlite_at};
 use super::columns::Db;
 use super::fault::OpenError;
 use super::high_water::{self, HighWater};
@@ -135,11 +133,7 @@ fn decided(database: &Path) -> io::Result<Option<(PathBuf, String)>> {
 ///
 /// # Errors
 /// SQLite's.
-pub(super) fn notice_older(
-    connection: &Connection,
-    database: &Path,
-    high_water: &HighWater,
-) -> rusqlite::Result<()> {
+pub(super) fn notice_older(connection: &Connection, database: &Path, high_water: &HighWater) -> rusqlite::Result<()> {
     let (job, event) = (counter(connection, "job")?, counter(connection, "event")?);
     if !high_water.is_beyond(job, event) {
         return Ok(());

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::api::error::ApiError;
 
+/// So many characters of an unknown key are shown.
+const SHOWN: usize = 80;
+
 /// A JSON object of a request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Object {
@@ -30,6 +33,17 @@ impl Object {
     /// The keys that have a value.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+    }
+
+    /// Refuses keys that are none of these. For endpoints of our own, where a misspelled key would widen what is done.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
+        match self.map.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(key) => {
+                let key: String = self.name(key).chars().take(SHOWN).collect();
+                Err(ApiError::invalid(&key, format!("there is no key '{key}': use {}", known.join(", "))))
+            }
+        }
     }
 
     /// Whether it has no key at all, not even one whose value is null.

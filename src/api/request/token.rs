@@ -21,6 +21,7 @@ const MAX_NAME: usize = 128;
 /// # Errors
 /// 400 naming the key.
 pub(crate) fn token_request(body: &Object, now: DateTime<Utc>) -> Result<NewToken, ApiError> {
+    body.only(&["login", "role", "lifetime", "display_name", "description"])?;
     let login = body.required_text("login")?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
     if login.is_empty() || login.len() > MAX_NAME || !login.bytes().all(legal) {

@@ -38,7 +38,8 @@ pub enum Verdict {
 /// One run that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    pub job: String,
+    /// As the store knows it, or as the ledger names it; `null` where it names none.
+    pub job: Option<String>,
     pub node: String,
     pub verdict: Verdict,
     pub transaction_id: String,
@@ -60,7 +61,7 @@ pub struct LedgerReport {
     pub jobs: u64,
     /// Committed starts of these jobs.
     pub runs: u64,
-    /// Nodes of these jobs.
+    /// Nodes of these jobs, and, where all are compared, what else is connected and keeps a ledger.
     pub nodes: u64,
     /// Nodes whose ledger was read.
     pub ledgers: u64,
@@ -70,6 +71,10 @@ pub struct LedgerReport {
     pub never_begun: u64,
     /// Runs of a spool that was exchanged since: nobody can tell any more.
     pub spool_replaced: u64,
+    /// Starts of before the time that is compared: their jobs may have been removed since.
+    pub older: u64,
+    /// Lines of ledgers that cannot be read: a power cut can leave one half written.
+    pub unreadable: u64,
     pub twice: u64,
     pub lost: u64,
     pub unknown: u64,

@@ -20,7 +20,9 @@ use crate::store;
 const NAME: &str = "bunraku-%Y%m%dT%H%M%SZ.db";
 /// How long after a copy that failed another one is tried.
 const RETRY: Duration = Duration::from_secs(600);
-/// A newest file that is so far in the future was made under a wrong clock.
+/// A copy that was begun so long ago and is not finished never will be.
+const ABANDONED: TimeDelta = TimeDelta::days(1);
+/// A file that is so far in the future was made under a wrong clock, or the clock is wrong now.
 const SLACK: TimeDelta = TimeDelta::minutes(10);
 
 /// The schedule.
@@ -64,7 +66,7 @@ impl Backups {
             return;
         }
         let newest = match copies(&self.directory) {
-            Ok(copies) => copies.last().map(|(at, _)| *at),
+            Ok(copies) => copies.iter().map(|(at, _)| *at).rfind(|at| !is_ahead(*at, now)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return self.failed(&error.to_string()),
         };
@@ -77,7 +79,7 @@ impl Backups {
                 tracing::info!(file = %copy.display(), "backup made");
                 publish(Some(now));
                 self.not_before = Some(Instant::now() + self.every);
-                self.remove_old(&copy);
+                self.remove_old(now);
             }
             Err(reason) => self.failed(&reason),
         }
@@ -85,6 +87,7 @@ impl Backups {
 
     async fn make(&self, now: DateTime<Utc>) -> Result<PathBuf, String> {
         fs::create_dir_all(&self.directory).map_err(|error| error.to_string())?;
+        self.remove_unfinished(now);
         let copy = self.directory.join(now.format(NAME).to_string());
         let (database, to, called_off) = (self.database.clone(), copy.clone(), Arc::clone(&self.called_off));
         let made = tokio::task::spawn_blocking(move || store::backup_unless(&database, &to, &called_off)).await;
@@ -101,14 +104,25 @@ impl Backups {
         self.not_before = Some(Instant::now() + RETRY.min(self.every));
     }
 
-    /// Removes all but the newest; the one just made stays, whatever its clock said.
-    fn remove_old(&self, made: &Path) {
-        let Ok(mut copies) = copies(&self.directory) else { return };
-        copies.retain(|(_, path)| path != made);
-        let extra = (copies.len() + 1).saturating_sub(self.keep);
-        for (_, path) in copies.into_iter().take(extra) {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(file = %path.display(), %error, "an old backup was not removed");
+    /// Removes all but the newest. What was made under a clock that was ahead is counted apart: it takes no place of the
+    /// others, nor they of it.
+    fn remove_old(&self, now: DateTime<Utc>) {
+        let Ok(copies) = copies(&self.directory) else { return };
+        let (ahead, past): (Vec<_>, Vec<_>) = copies.into_iter().partition(|(at, _)| is_ahead(*at, now));
+        for copies in [ahead, past] {
+            let extra = copies.len().saturating_sub(self.keep);
+            copies.into_iter().take(extra).for_each(|(_, path)| remove(&path));
+        }
+    }
+
+    /// Removes what copies that were cut off have left. A younger one may still be at work.
+    fn remove_unfinished(&self, now: DateTime<Utc>) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let begun = name.split_once(store::UNFINISHED).and_then(|(name, _)| time_of(name));
+            if begun.is_some_and(|begun| now - begun > ABANDONED) {
+                remove(&path);
             }
         }
     }
@@ -119,9 +133,24 @@ fn publish(newest: Option<DateTime<Utc>>) {
     metrics::gauge!("bunraku_backup_last_success_timestamp_seconds").set(at as f64);
 }
 
+fn is_ahead(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    at - now > SLACK
+}
+
 fn is_due(newest: Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
     let every = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
-    newest.is_none_or(|newest| now - newest >= every || newest - now > SLACK)
+    newest.is_none_or(|newest| now - newest >= every)
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(file = %path.display(), %error, "an old backup was not removed");
+    }
+}
+
+/// When the copy of this name was begun; `None` for the names of others.
+fn time_of(name: &str) -> Option<DateTime<Utc>> {
+    NaiveDateTime::parse_from_str(name, NAME).ok().map(|at| at.and_utc())
 }
 
 /// Our copies in a directory, oldest first; other files are none of ours.
@@ -130,8 +159,8 @@ fn copies(directory: &Path) -> io::Result<Vec<(DateTime<Utc>, PathBuf)>> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if let Ok(at) = NaiveDateTime::parse_from_str(&name, NAME) {
-            copies.push((at.and_utc(), path));
+        if let Some(at) = time_of(&name) {
+            copies.push((at, path));
         }
     }
     copies.sort();
@@ -204,6 +233,34 @@ mod tests {
         assert_eq!(setting.look(87_600).await.len(), 2, "ten years ahead");
         let put_right = setting.look(30).await;
         assert_eq!(put_right, [at(0), at(30), at(87_600)].map(|at| at.to_rfc3339()), "and back");
+    }
+
+    #[tokio::test]
+    async fn a_file_from_the_future_brings_no_copy_at_each_start_and_takes_no_place() {
+        let mut setting = setting(2);
+        setting.look(0).await;
+        let copies_dir = setting.folder.path().join("copies");
+        let future = copies_dir.join(at(87_600).format(NAME).to_string());
+        std::fs::copy(copies_dir.join(at(0).format(NAME).to_string()), &future).unwrap();
+        assert_eq!(setting.look(1).await.len(), 2, "nothing new at a start");
+        assert_eq!(setting.look(24).await.len(), 3);
+        let kept = setting.look(48).await;
+        assert_eq!(kept, [at(24), at(48), at(87_600)].map(|at| at.to_rfc3339()), "two of its own time");
+    }
+
+    #[tokio::test]
+    async fn what_a_copy_that_was_cut_off_has_left_is_removed_a_day_later() {
+        let mut setting = setting(2);
+        let copies_dir = setting.folder.path().join("copies");
+        std::fs::create_dir(&copies_dir).unwrap();
+        let (old, young) = (at(-30).format(NAME).to_string(), at(-1).format(NAME).to_string());
+        for name in [format!("{old}.part"), format!("{old}.part-journal"), format!("{young}.part")] {
+            std::fs::write(copies_dir.join(name), "x").unwrap();
+        }
+        setting.look(0).await;
+        let mut names: Vec<_> = fs::read_dir(&copies_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [format!("{young}.part").as_str(), &at(0).format(NAME).to_string()]);
     }
 
     #[tokio::test]

@@ -17,7 +17,6 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use self::children::Part;
@@ -29,6 +28,7 @@ use super::client::{Client, items_of};
 use super::error::CliError;
 use super::exit::Exit;
 use super::job::{Interrupt, watch_to_end};
+use super::leave::Leave;
 use super::output::Output;
 use super::settings::Settings;
 use super::task::show_output;
@@ -76,6 +76,12 @@ pub(crate) struct DemoArgs {
 /// # Errors
 /// See [`CliError`].
 pub(crate) fn run(args: &DemoArgs, ctx: &Context) -> Result<Exit, CliError> {
+    if args.tour && args.nodes.is_some_and(|nodes| nodes < tour::FEWEST) {
+        let fewest = tour::FEWEST;
+        return Err(CliError::Usage(format!(
+            "the tour takes {fewest} nodes or more: one is over, one runs, one waits"
+        )));
+    }
     let (endpoints, remarks) = Endpoints::choose(args.listen, args.broker_listen)?;
     for remark in remarks {
         ctx.out.note(remark);
@@ -112,26 +118,6 @@ async fn demo(args: &DemoArgs, dir: &Path, endpoints: Endpoints, out: Output) ->
         () = leave.asked() => {}
     }
     result
-}
-
-/// The signals that end the demo.
-struct Leave {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Leave {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Returns when the user wants to leave.
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Sets everything up, runs Puppet and the task, and stays until it is asked to leave.
@@ -178,12 +164,12 @@ async fn set_up(
     out: Output,
     parts: &mut Vec<Part>,
 ) -> Result<(Site, Client), CliError> {
-    let puppet = Puppet::find();
+    let puppet = Puppet::find(if args.tour { tour::PACE } else { 0 });
     let nodes = args.nodes.unwrap_or(if args.tour { tour::NODES } else { NODES });
     let site = Site::create(dir, usize::from(nodes), endpoints, &puppet).await?;
     match &puppet {
         Puppet::Real(program) => out.note(format!("nodes run {} apply", program.display())),
-        Puppet::StandIn => {
+        Puppet::StandIn { .. } => {
             out.note("there is no Puppet on this machine: nodes converge by a small shell script instead")
         }
     }

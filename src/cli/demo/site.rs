@@ -47,17 +47,20 @@ pub(super) enum Puppet {
     /// The real one.
     Real(PathBuf),
     /// None: a script converges in its place.
-    StandIn,
+    StandIn {
+        /// Seconds that each run takes at least; a script is over before anybody could look.
+        pace: u8,
+    },
 }
 
 impl Puppet {
     /// Looks for Puppet where its packages put it, and in the path.
-    pub(super) fn find() -> Self {
+    pub(super) fn find(pace: u8) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
         folders.push("/opt/puppetlabs/bin".into());
         let found = folders.into_iter().map(|folder| folder.join("puppet")).find(|program| is_program(program));
-        found.map_or(Self::StandIn, Self::Real)
+        found.map_or(Self::StandIn { pace }, Self::Real)
     }
 }
 
@@ -168,7 +171,10 @@ fn write_node(
     let config = node.join("agent.yaml");
     let command = match puppet {
         Puppet::Real(program) => program.clone(),
-        Puppet::StandIn => dir.join("converge.sh"),
+        Puppet::StandIn { pace } => {
+            files::create_public(&node.join("pace"), format!("{pace}\n"))?;
+            dir.join("converge.sh")
+        }
     };
     files::create_public(&config, agent_yaml(&node, &manifest, &command, endpoints))?;
     Ok(config)
@@ -237,7 +243,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("with 'quotes' and blanks");
         let endpoints = Endpoints { api: "127.0.0.1:1".parse().unwrap(), broker: "127.0.0.1:2".parse().unwrap() };
-        let site = Site::create(&dir, 3, endpoints, &Puppet::StandIn).await.unwrap();
+        let site = Site::create(&dir, 3, endpoints, &Puppet::StandIn { pace: 0 }).await.unwrap();
         let names: Vec<_> = site.nodes.iter().map(|node| node.certname.as_str()).collect();
         assert_eq!(names, ["db1.demo", "web1.demo", "web2.demo"]);
         for node in &site.nodes {
@@ -249,6 +255,9 @@ mod tests {
         }
         let config = crate::config::Config::load_with(&site.made.config(), []).unwrap();
         assert_eq!((config.server.listen.as_str(), config.broker.listen.as_str()), ("127.0.0.1:1", "127.0.0.1:2"));
-        assert!(Site::create(&dir, 1, endpoints, &Puppet::StandIn).await.is_err(), "a used directory is refused");
+        assert!(
+            Site::create(&dir, 1, endpoints, &Puppet::StandIn { pace: 0 }).await.is_err(),
+            "a used directory is refused"
+        );
     }
 }

@@ -19,17 +19,23 @@ use crate::cli::output::Output;
 
 /// How many nodes, when nobody says.
 pub(super) const NODES: u16 = 12;
-/// Runs at once: few enough that some wait when the service is killed.
-const CONCURRENCY: u16 = 4;
+/// With fewer there is no moment in which one is over, one runs and one waits.
+pub(super) const FEWEST: u16 = 3;
+/// Seconds that a run takes at least where there is no Puppet.
+pub(super) const PACE: u8 = 1;
+/// The most runs at once.
+const CONCURRENCY: usize = 4;
 /// How long the service stays away, so that its absence can be seen.
 const AWAY: Duration = Duration::from_secs(2);
 
 /// Shows that nothing is lost and nothing runs twice.
 pub(super) async fn show(site: &Site, client: &Client, parts: &mut [Part], out: Output) -> Result<Exit, CliError> {
-    let body = json!({"environment": ENVIRONMENT, "scope": {"nodes": site.certnames()}, "concurrency": CONCURRENCY,
+    // Few enough that some wait when the service is killed.
+    let concurrency = (site.nodes.len() / 3).clamp(1, CONCURRENCY);
+    let body = json!({"environment": ENVIRONMENT, "scope": {"nodes": site.certnames()}, "concurrency": concurrency,
         "description": "the tour's deploy"});
     let job = job_name(&client.post("/orchestrator/v1/command/deploy", &body).await?)?;
-    step(out, "deployed", &format!("job {job} runs Puppet on {} nodes, {CONCURRENCY} at once", site.nodes.len()));
+    step(out, "deployed", &format!("job {job} runs Puppet on {} nodes, {concurrency} at once", site.nodes.len()));
     let counts = in_the_middle(client, &job, site.nodes.len() as u64).await?;
     let Some(service) = parts.first_mut() else { return Ok(Exit::Failed) };
     service.kill().await?;
@@ -58,6 +64,7 @@ async fn in_the_middle(client: &Client, job: &str, nodes: u64) -> Result<String,
         if count("finished") >= 1 && count("running") >= 1 && count("finished") + count("running") < nodes {
             return Ok(states.to_string());
         }
+        let until = if shown.get("finished_timestamp").is_some_and(Value::is_string) { Instant::now() } else { until };
         give_up_after(until, || format!("job {job} has no middle: {states}"))?;
         sleep(LOOK_AGAIN).await;
     }

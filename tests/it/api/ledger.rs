@@ -26,7 +26,7 @@ pub(crate) fn fixed() -> VerifyLedgers {
                 LedgerReport { jobs: 1, runs: 3, nodes: 3, ledgers: 2, agree: 2, ..LedgerReport::default() };
             let node = "web1.example.com".to_owned();
             let transaction_id = "5f2bd3c0-0d2b-5a0e-9c56-0a4a0a4b9f11".to_owned();
-            report.find(Finding { job: "1".to_owned(), node, verdict: Verdict::Twice, transaction_id, times: 2 });
+            report.find(Finding { job: Some("1".to_owned()), node, verdict: Verdict::Twice, transaction_id, times: 2 });
             report.unasked(&Unasked::NotConnected);
             Ok(report)
         })
@@ -47,6 +47,7 @@ async fn a_check_answers_with_all_counts_and_its_findings() {
         (json!({ "job": "2" }), "too-much"),
         (json!({ "job": "3" }), "busy"),
         (json!({ "since": "yesterday" }), "no-time"),
+        (json!({ "jobs": "1" }), "unknown-key"),
     ] {
         operator.post(PATH, body).await.record(VERIFY, case);
     }

@@ -54,7 +54,11 @@ async fn a_drained_service_is_well_but_takes_no_new_jobs() {
     let world = World::empty().await;
     let (admin, drain) = (world.admin(), "/bunraku/v1/drain");
     admin.get(drain).await.record("GET /bunraku/v1/drain", "not-drained");
-    for (body, case) in [(json!({}), "missing"), (json!({ "drain": "yes" }), "wrong-type")] {
+    for (body, case) in [
+        (json!({}), "missing"),
+        (json!({ "drain": "yes" }), "wrong-type"),
+        (json!({ "drain": true, "wait": 1 }), "unknown-key"),
+    ] {
         admin.post(drain, body).await.record("POST /bunraku/v1/drain", case);
     }
     world.operator().post(drain, json!({ "drain": true })).await.record("POST /bunraku/v1/drain", "operator");

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use super::{Ended, bunraku};
 
 /// What the stand-in and the task need; with nothing else in the path there is no Puppet, and the runs are quick.
-const TOOLS: [&str; 12] = ["sh", "date", "cat", "mkdir", "mktemp", "cmp", "cp", "mv", "rm", "uname", "curl", "env"];
+const TOOLS: [&str; 13] =
+    ["sh", "date", "cat", "mkdir", "mktemp", "sleep", "cmp", "cp", "mv", "rm", "uname", "curl", "env"];
 
 struct Demo {
     command: Command,
@@ -160,7 +161,6 @@ fn ctrl_c_in_the_middle_of_a_run_leaves_neither_processes_nor_files() {
     let slow = demo.place.path().join("bin/puppet");
     fs::write(&slow, "#!/bin/sh\nwhile :; do sleep 0.1; date > \"$PWD/x\" 2>/dev/null; done\n").unwrap();
     fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    symlink("/bin/sleep", demo.place.path().join("bin/sleep")).unwrap();
     demo.command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = demo.command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -214,6 +214,15 @@ fn a_directory_in_use_is_refused() {
     let ended = Ended::of(&mut demo.command);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("initialized already"), "{ended:?}");
+}
+
+#[test]
+fn the_tour_has_a_middle_with_the_fewest_nodes_too() {
+    let mut demo = demo(&["--tour", "--nodes", "3", "--format", "json"]);
+    let ended = Ended::of(&mut demo.command);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let report: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&report["agree"], &report["lost"], &report["twice"]), (&3.into(), &0.into(), &0.into()), "{report:#}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn nonsense_is_a_usage_error() {
     assert!(refused(&["task", "run", "Not::A::Task", "-n", "a"]).contains("Not::A::Task"));
     assert!(refused(&["task", "run", "facts", "-n", "a", "word"]).contains("number 1 has no '='"));
     assert!(refused(&["job", "run", "-n", "a", "--timeout", "soon"]).contains("soon"));
+    assert!(refused(&["demo", "--tour", "--nodes", "2"]).contains("3 nodes or more"));
     assert!(refused(&["no-such-command"]).contains("no-such-command"));
     assert!(refused(&["job", "list", "--format", "xml"]).contains("xml"));
     refused(&[]);
@@ -84,7 +85,10 @@ fn dead_url() -> String {
 #[test]
 fn a_server_that_is_not_there_is_a_five() {
     let url = dead_url();
-    for command in [&["node", "list"][..], &["job", "run", "-n", "a"], &["token", "list"], &["task", "show", "facts"]] {
+    let longest = ["drain", "--wait", "--timeout", "18446744073709551615"];
+    for command in
+        [&longest[..], &["node", "list"], &["job", "run", "-n", "a"], &["token", "list"], &["task", "show", "facts"]]
+    {
         let ended = Ended::of(bunraku().args(command).args(["--url", &url]));
         assert_eq!((ended.code, ended.stdout.as_str()), (5, ""), "{command:?}: {ended:?}");
         assert!(ended.stderr.contains(&url) && ended.stderr.contains("next:"), "{ended:?}");

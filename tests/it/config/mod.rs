@@ -90,6 +90,10 @@ fn mistakes_are_named_with_file_line_and_key() {
     assert!(threads.contains("engine.threads must be at least 1"), "{threads}");
     let order = load("limits:\n  job_timeout: 1m\n", &[]).unwrap_err();
     assert!(order.contains("limits.deploy_timeout"), "{order}");
+    for dir in ["\"\"", "data"] {
+        let own = load(&format!("backup:\n  dir: {dir}\n"), &[]).unwrap_err();
+        assert!(own.contains("backup.dir") && own.contains("of its own"), "{own}");
+    }
     let url = load("server:\n  public_url: http://x\n", &[]).unwrap_err();
     assert!(url.contains("server.public_url") && url.contains("http://x"), "{url}");
 }

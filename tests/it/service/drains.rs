@@ -186,6 +186,7 @@ async fn the_service_manager_is_told_the_truth() {
     hear("READY=1");
     hear("WATCHDOG=1");
     served.signal(Signal::TERM);
-    hear("STOPPING=1");
+    let stopping = hear("STOPPING=1");
+    assert!(stopping.contains("EXTEND_TIMEOUT_USEC=120000000"), "{stopping}");
     assert!(served.ended().await.success());
 }

@@ -139,6 +139,33 @@ async fn a_run_that_the_store_does_not_know_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_of_jobs_that_the_store_does_not_have_are_found_unless_they_are_too_old() {
+    let lab = Lab::new().await;
+    let line = |hours: i64, job: &str| {
+        let time = (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).to_rfc3339();
+        let id = uuid::Uuid::new_v4();
+        format!("{{\"time\": \"{time}\", \"transaction_id\": \"{id}\", \"module\": \"task\", \"job\": \"{job}\"}}\n")
+    };
+    let (recent, old) = (line(2, "99"), line(24 * 40, "98"));
+    // There is no job at all in the store, and the agents are asked all the same.
+    lab.write_ledger(0, &format!("{recent}{old}{{\"time\": \n"));
+    let report = lab.verify(&json!({})).await;
+    assert_eq!(verdicts(&report), [0, 0, 0, 1], "{report:#}");
+    assert_eq!(report["findings"][0]["job"], "99");
+    assert_eq!([&report["older"], &report["unreadable"], &report["ledgers"]], [1, 1, 2]);
+    let since = (chrono::Utc::now() - chrono::TimeDelta::hours(1)).to_rfc3339();
+    assert_eq!(verdicts(&lab.verify(&json!({ "since": since })).await), [0, 0, 0, 0]);
+    // A job of before that time is in the store, and no stranger.
+    lab.run().await;
+    let since = chrono::Utc::now().to_rfc3339();
+    let whole = lab.ledger(1);
+    let run = whole.lines().next().unwrap().replace("\"time\":\"20", "\"time\":\"21");
+    lab.write_ledger(1, &format!("{run}\n"));
+    let report = lab.verify(&json!({ "since": since })).await;
+    assert_eq!((&report["jobs"], verdicts(&report)), (&json!(0), [1, 0, 0, 0]), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agents_without_a_ledger_are_said_to_have_none() {
     let site = Site::new();
     let mut served = Served::prepare(&site, &[]).await;

@@ -8,7 +8,9 @@ pub(crate) fn available() -> bool {
     let there = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if !there {
         assert!(std::env::var_os("BUNRAKU_REQUIRE_ALL").is_none(), "strace is missing, or may not trace");
-        eprintln!("skipped: what the kernel is asked, and when, is only tested where strace is installed and may trace");
+        eprintln!(
+            "skipped: what the kernel is asked, and when, is only tested where strace is installed and may trace"
+        );
     }
     there
 }

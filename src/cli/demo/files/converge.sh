@@ -21,6 +21,8 @@ now=$(date -u +%Y-%m-%dT%H:%M:%S.000000000+00:00)
 version=$(date -u +%s)
 echo "Info: Applying configuration version '$version'"
 
+sleep "$(cat "$node_dir/pace")"
+
 total=0
 differing=0
 statuses=$(mktemp)
