@@ -1,21 +1,39 @@
 //! Connected nodes: `GET` and `POST /inventory` of the orchestrator API (§8.3), and our own listing.
 
-use actix_web::web;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, web};
 use bunraku_actors::model::CertName;
 use bunraku_actors::ports::Connection;
+use parking_lot::Mutex;
 
 use super::auth::Viewer;
+use super::document::render;
 use super::request::{Body, node_list, read_body};
 use super::state::State;
 use super::types::{ConnectedNode, InventoryRecord, Items};
-use super::{Answer, ApiError, ok};
+use super::{Answer, ApiError, JSON, ok};
+
+/// The answer to [`list`] as it was last made, with what it shows. Dashboards ask for it all the time, and a fleet changes
+/// seldom: the same list is not rendered twice.
+#[derive(Debug, Default)]
+pub(super) struct Listed(Mutex<Option<(Arc<[Connection]>, Bytes)>>);
 
 /// All connected nodes.
 pub(super) async fn list(state: web::Data<State>, _: Viewer) -> Answer {
     let connections = state.orchestrator.transport().connections();
+    if let Some((listed, body)) = &*state.inventory.0.lock()
+        && Arc::ptr_eq(listed, &connections)
+    {
+        return Ok(HttpResponse::Ok().content_type(JSON).body(body.clone()));
+    }
     let record =
         |connection: &Connection| InventoryRecord::new(connection.node.as_str(), Some(connection), &state.broker_uri);
-    ok(&Items { items: connections.iter().map(record).collect::<Vec<_>>() })
+    let items = Items { items: connections.iter().map(record).collect::<Vec<_>>() };
+    let body = Bytes::from(render(&items)?);
+    *state.inventory.0.lock() = Some((connections, body.clone()));
+    Ok(HttpResponse::Ok().content_type(JSON).body(body))
 }
 
 /// One node; one that is not known is not connected.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::LedgerRefusal;
 use super::accounts::Accounts;
+use super::inventory;
 use super::types::ledger::{LedgerReport, LedgerScope};
 
 /// Settings of the HTTP side, resolved and checked by whoever starts it.
@@ -86,6 +87,7 @@ pub struct State {
     pub before_metrics: Arc<dyn Fn() + Send + Sync>,
     /// The check of the agents' ledgers.
     pub verify_ledgers: VerifyLedgers,
+    pub(super) inventory: Arc<inventory::Listed>,
     closing: Arc<watch::Sender<bool>>,
 }
 
@@ -103,6 +105,7 @@ impl State {
             broker_probe: Arc::new(|| None),
             before_metrics: Arc::new(|| {}),
             verify_ledgers: Arc::new(|_| Box::pin(async { Err(LedgerRefusal::Busy) })),
+            inventory: Arc::default(),
             closing: Arc::new(watch::Sender::new(false)),
         }
     }

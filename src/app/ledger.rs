@@ -70,10 +70,9 @@ async fn verify(
     let mut by_node = read(&store, &scope, &mut report).await?;
     let others = others(&scope, kept);
     if others != Others::Ignored {
-        let keepers = transport.connections().into_iter().filter(|connection| connection.spool.is_some());
-        keepers.for_each(|connection| {
-            by_node.entry(connection.node).or_default();
-        });
+        for connection in transport.connections().iter().filter(|connection| connection.spool.is_some()) {
+            by_node.entry(connection.node.clone()).or_default();
+        }
     }
     report.nodes = by_node.len() as u64;
     let mut asked = stream::iter(by_node)

@@ -64,6 +64,11 @@ impl Contention {
         !known
     }
 
+    /// Whether nothing is contended, and nothing will cease to be by itself.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.values().all(|entry| entry.refused_until.is_none())
+    }
+
     /// Whether two sessions with this URI keep superseding each other.
     pub(super) fn is_contended(&self, uri: &Uri, now: Instant) -> bool {
         self.0.get(uri).is_some_and(|entry| entry.refused_until.is_some() && now < entry.last + MEMORY)

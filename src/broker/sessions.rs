@@ -114,6 +114,8 @@ struct Registered {
     contention: Contention,
     /// Set for good when the broker stops.
     stopping: bool,
+    /// Increases with every session that comes or goes.
+    version: u64,
 }
 
 /// All sessions of this process; the way to send frames. Shared between the broker and whoever sends.
@@ -181,6 +183,13 @@ impl Sessions {
         }
     }
 
+    /// As long as this is the same, [`Sessions::for_each_connection`] reads the same; `None` while that may change by itself.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        let registered = self.registered.read();
+        registered.contention.is_quiet().then_some(registered.version)
+    }
+
     /// How many sessions there are, controllers included.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -234,6 +243,7 @@ impl Sessions {
             stop: Mutex::new(None),
             stopped: Notify::new(),
         });
+        registered.version += 1;
         let old = registered.sessions.insert(uri.clone(), Arc::clone(&session));
         registered.subscriptions.note(&uri, Change::Connected);
         if let Some(old) = old {
@@ -256,6 +266,7 @@ impl Sessions {
         if present != Some(session.peer.generation) {
             return false;
         }
+        registered.version += 1;
         registered.sessions.remove(uri);
         registered.subscriptions.note(uri, Change::Disconnected);
         true

@@ -24,7 +24,16 @@ impl Accounts for Store {
     }
 
     async fn token(&self, hash: TokenHash) -> Result<Option<TokenRecord>, StoreError> {
-        self.read(move |connection, _| reader::token(connection, hash)).await
+        let known = &self.0.shared.tokens;
+        let since = match known.get(&hash) {
+            Ok(token) => return Ok(Some(token)),
+            Err(since) => since,
+        };
+        let found = self.read(move |connection, _| reader::token(connection, hash)).await?;
+        if let Some(token) = &found {
+            known.insert(hash, token.clone(), since);
+        }
+        Ok(found)
     }
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {

@@ -14,6 +14,7 @@ mod decision;
 mod fault;
 mod high_water;
 mod job_store;
+mod known_tokens;
 mod names;
 mod reader;
 mod request;

@@ -174,7 +174,7 @@ fn bare_header(
             kind: get(row, 0)?,
             task: task.and_then(|name| TaskName::parse(&name).ok()),
             environment: EnvironmentName::parse(&environment).ok(),
-            options: json!({}),
+            options: json!({}).into(),
             owner: Owner { id: String::new(), login: row.get(3)?, display_name: String::new(), role: String::new() },
             description: "what was asked of this job cannot be read: see the log of the service".to_owned(),
             userdata: json!({}),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::fault::Fault;
+use super::known_tokens::KnownTokens;
 use super::specs::{Specs, value_weight};
 
 /// Committed batches that a slow subscriber may be behind before it must go back to the store. All of them stay in
@@ -22,6 +23,7 @@ const FEED_BATCH_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) specs: Specs,
+    pub(super) tokens: KnownTokens,
     pub(super) feed: broadcast::Sender<Arc<[EventRecord]>>,
     /// Requests that the writer has taken from its queue and not yet committed.
     pub(super) waiting: AtomicUsize,
@@ -35,6 +37,7 @@ impl Shared {
     pub(super) fn new() -> Self {
         Self {
             specs: Specs::default(),
+            tokens: KnownTokens::default(),
             feed: broadcast::Sender::new(FEED_CAPACITY),
             waiting: AtomicUsize::new(0),
             trouble: Mutex::default(),

@@ -121,7 +121,7 @@ impl Specs {
 
 /// About how many bytes a header takes up.
 pub(super) fn header_weight(header: &JobHeader) -> usize {
-    ENTRY_BYTES + header.description.len() + value_weight(&header.options) + value_weight(&header.userdata)
+    ENTRY_BYTES + header.description.len() + header.options.as_text().len() + value_weight(&header.userdata)
 }
 
 /// The same for a specification.
@@ -131,7 +131,7 @@ fn spec_weight(spec: &JobSpec) -> usize {
         Action::Deploy(_) => 0,
         Action::Task(task) => entries_weight(&task.input) + value_weight(&task.metadata),
     };
-    let carried = spec.description.len() + value_weight(&spec.options) + value_weight(&spec.userdata);
+    let carried = spec.description.len() + spec.options.as_text().len() + value_weight(&spec.userdata);
     ENTRY_BYTES + names + size_of_val(&*spec.edges) + action + carried
 }
 

@@ -1,12 +1,13 @@
 //! The transport itself: the port on one side, the broker's controller on the other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bunraku_actors::model::{CertName, JobKind, RunOutcome, TransactionId};
 use bunraku_actors::ports::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::answer::{invalid, invalid_text, parse_results, parse_status};
@@ -44,6 +45,8 @@ pub struct PxpTransport {
     routes: Mutex<Routes>,
     watches: Watches,
     asks: Asks,
+    /// The list of connections as it was last asked for, with the version of the sessions that it shows.
+    listed: Mutex<Option<(u64, Arc<[Connection]>)>>,
 }
 
 /// Why an agent's ledger was not read.
@@ -60,8 +63,22 @@ pub enum LedgerError {
 
 /// The least that every PXP answer has.
 #[derive(Deserialize)]
-struct Addressed {
-    transaction_id: String,
+struct Addressed<'a> {
+    #[serde(borrow)]
+    transaction_id: Cow<'a, str>,
+}
+
+/// What matters of a provisional response: the catalog is there, which only our own agent says.
+#[derive(Deserialize)]
+struct Provisional {
+    #[serde(default, rename = "catalog_ready")]
+    catalog: Option<Value>,
+}
+
+/// The transaction that an answer names.
+fn transaction_of(message: &Message) -> Option<Uuid> {
+    let addressed: Addressed<'_> = message.data_as().ok()?;
+    Uuid::parse_str(&addressed.transaction_id).ok()
 }
 
 impl PxpTransport {
@@ -75,6 +92,7 @@ impl PxpTransport {
             routes: Mutex::default(),
             watches: Watches::default(),
             asks: Asks::default(),
+            listed: Mutex::default(),
         })
     }
 
@@ -111,9 +129,8 @@ impl PxpTransport {
     }
 
     /// Takes an answer to a request that has nothing to do with a run.
-    fn asked(&self, peer: &Peer, message: &Message) -> bool {
-        let by_transaction = message.data_as::<Addressed>().ok();
-        let id = by_transaction.and_then(|data| Uuid::parse_str(&data.transaction_id).ok()).or(message.in_reply_to);
+    fn asked(&self, peer: &Peer, message: &Message, transaction: Option<Uuid>) -> bool {
+        let id = transaction.or(message.in_reply_to);
         let Some(id) = id.filter(|id| self.asks.knows(&peer.node, *id)) else { return false };
         let answer = match message.message_type {
             MessageType::BlockingResponse => message.data_as::<Response>().map(|response| response.results),
@@ -132,15 +149,13 @@ impl PxpTransport {
     }
 
     /// What a PXP answer belongs to.
-    fn matched(&self, peer: &Peer, message: &Message) -> Option<(Uuid, Match)> {
-        let addressed: Addressed = message.data_as().ok()?;
-        let transaction = Uuid::parse_str(&addressed.transaction_id).ok()?;
+    fn matched(&self, peer: &Peer, transaction: Uuid) -> Option<(Uuid, Match)> {
         let matched = self.routes.lock().by_transaction(&peer.node, transaction)?;
         Some((transaction, matched))
     }
 
-    fn answer(&self, peer: &Peer, message: &Message) {
-        let taken = match self.matched(peer, message) {
+    fn answer(&self, peer: &Peer, message: &Message, transaction: Option<Uuid>) {
+        let taken = match transaction.and_then(|transaction| self.matched(peer, transaction)) {
             // An end can overtake the provisional response that was meant to precede it.
             Some((_, Match::Run { ended: true, .. })) => message.message_type == MessageType::ProvisionalResponse,
             Some((_, Match::Run { transaction, kind, .. })) => match self.run_signal(peer, message, kind) {
@@ -168,9 +183,8 @@ impl PxpTransport {
     /// What an answer tells of a run; `None` when such an answer never belongs to one.
     fn run_signal(&self, peer: &Peer, message: &Message, kind: JobKind) -> Option<RunSignal> {
         let signal = match message.message_type {
-            MessageType::ProvisionalResponse => message.data_as::<Map<String, Value>>().map(|data| {
-                let ready = data.get(CATALOG_READY_KEY) == Some(&Value::Bool(true));
-                if ready { RunSignal::CatalogReady } else { RunSignal::Accepted }
+            MessageType::ProvisionalResponse => message.data_as::<Provisional>().map(|data| {
+                if data.catalog == Some(Value::Bool(true)) { RunSignal::CatalogReady } else { RunSignal::Accepted }
             }),
             MessageType::NonBlockingResponse => message.data_as::<Response>().map(|response| {
                 let may_cancel = peer.spool.is_some();
@@ -309,11 +323,20 @@ impl Transport for PxpTransport {
         self.sessions.with_connection(node, connection)
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
+        // Read first: what comes while the list is made may be in it, and is in the next one for certain.
+        let version = self.sessions.version();
+        if let Some((listed, list)) = &*self.listed.lock()
+            && Some(*listed) == version
+        {
+            return Arc::clone(list);
+        }
         let mut connections = Vec::with_capacity(self.sessions.count());
         self.sessions.for_each_connection(|peer, contended| connections.push(connection(peer, contended)));
         connections.sort_unstable_by(|a, b| a.node.cmp(&b.node));
-        connections
+        let list: Arc<[Connection]> = connections.into();
+        *self.listed.lock() = version.map(|version| (version, Arc::clone(&list)));
+        list
     }
 }
 
@@ -329,10 +352,11 @@ impl Controller for PxpTransport {
     }
 
     fn received(&self, peer: &Peer, message: Message) {
+        let transaction = transaction_of(&message);
         match message.message_type {
-            _ if self.asked(peer, &message) => {}
+            _ if self.asked(peer, &message, transaction) => {}
             MessageType::ErrorMessage => self.pcp_error(peer, &message),
-            _ => self.answer(peer, &message),
+            _ => self.answer(peer, &message, transaction),
         }
     }
 

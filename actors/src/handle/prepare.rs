@@ -99,7 +99,7 @@ impl Orchestrator {
             run_key: (self.run_keys)(),
             action: Arc::new(action),
             environment,
-            options: common.options,
+            options: common.options.into(),
             owner: common.owner,
             description: common.description,
             userdata,

@@ -4,7 +4,7 @@
 //! never split. The queue is bounded by the job itself: each open run adds a handful of writes to it, and no run is
 //! started before an earlier one's end is committed once the job's slots are used up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +95,26 @@ impl Ledger {
             }
             self.in_flight.extend(self.queued.pop_front());
         }
+        self.leave_out_acceptances();
         Some(self.in_flight())
+    }
+
+    /// That an agent accepted a run says nothing any more beside how the run ended: one write less of each short run.
+    fn leave_out_acceptances(&mut self) {
+        let writes = || self.in_flight.iter().flat_map(|batch| &batch.writes);
+        let ended: BTreeSet<NodeIndex> = writes()
+            .filter_map(|write| match write {
+                Write::NodeEnded { node, .. } => Some(*node),
+                _ => None,
+            })
+            .collect();
+        if ended.is_empty() {
+            return;
+        }
+        let is_needed = |write: &Write| !matches!(write, Write::NodeAccepted { node, .. } if ended.contains(node));
+        for batch in &mut self.in_flight {
+            batch.writes.retain(is_needed);
+        }
     }
 
     /// The group in flight. It is also kept here: for another try, and because what a commit means is read from it.
@@ -183,6 +202,52 @@ pub(crate) async fn append_until_done(store: &Arc<dyn JobStore>, writes: Vec<Wri
                 delay = (delay * 2).min(LAST_RETRY);
             }
             done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::model::{JobId, NodeEnd};
+
+    fn accepted(node: u32) -> Write {
+        Write::NodeAccepted { job: JobId(1), node: NodeIndex(node) }
+    }
+
+    fn ended(node: u32) -> Write {
+        let end = NodeEnd {
+            state: NodeState::Finished,
+            cause: None,
+            message: String::new(),
+            result: serde_json::Value::Null,
+            details: serde_json::Value::Null,
+            transaction_uuid: None,
+            resource_events: Vec::new(),
+        };
+        Write::NodeEnded {
+            job: JobId(1),
+            node: NodeIndex(node),
+            at: DateTime::UNIX_EPOCH,
+            end: Arc::new(end),
+            hold: None,
+        }
+    }
+
+    #[test]
+    fn an_acceptance_beside_the_end_of_its_run_is_not_written() {
+        let mut ledger = Ledger::new(JobState::Running, &[]);
+        for batch in [vec![accepted(0)], vec![accepted(1)], vec![ended(0)]] {
+            ledger.submit(batch);
+        }
+        for writes in [ledger.next_group().unwrap(), ledger.in_flight()] {
+            let [Write::NodeAccepted { node: NodeIndex(1), .. }, Write::NodeEnded { node: NodeIndex(0), .. }] =
+                &writes[..]
+            else {
+                panic!("{writes:?}")
+            };
         }
     }
 }

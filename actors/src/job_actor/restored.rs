@@ -151,7 +151,7 @@ impl JobActor {
             let description = "whether the run took place is not known (restored from a backup)".to_owned();
             let outcome = RunOutcome::Unreadable { description };
             let end = judge(self.spec.node(node), &self.spec.action, outcome, Cause::OutcomeUnknown);
-            self.end_run(node, Box::new(end), true);
+            self.end_run(node, Arc::new(end), true);
         }
     }
 

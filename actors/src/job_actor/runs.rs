@@ -178,7 +178,7 @@ impl JobActor {
         if run.crashes > RUNNER_CRASHES {
             let outcome = RunOutcome::Unreadable { description: "the run could not be followed any more".into() };
             let end = judge(&name, &self.spec.action, outcome, Cause::OutcomeUnknown);
-            return self.end_run(node, Box::new(end), true);
+            return self.end_run(node, Arc::new(end), true);
         }
         let inputs = Inbox::default();
         run.outlet = inputs.outlet();
@@ -205,7 +205,7 @@ impl JobActor {
         lost.into_iter().for_each(|node| self.replace_runner(node));
     }
 
-    pub(super) fn end_run(&mut self, node: NodeIndex, end: Box<NodeEnd>, hold: bool) {
+    pub(super) fn end_run(&mut self, node: NodeIndex, end: Arc<NodeEnd>, hold: bool) {
         self.unwatch(node);
         let until =
             self.ports.clock.now() + TimeDelta::from_std(self.limits.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);

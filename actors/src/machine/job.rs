@@ -26,7 +26,7 @@ pub enum JobInput {
     /// A started node's frame is sent again.
     Resend { node: NodeIndex, deadline: DateTime<Utc> },
     /// A started node ended; `hold` is when its hold ends by itself.
-    End { node: NodeIndex, end: Box<NodeEnd>, hold: Option<DateTime<Utc>> },
+    End { node: NodeIndex, end: Arc<NodeEnd>, hold: Option<DateTime<Utc>> },
     /// A node had no connection for too long.
     NotConnected { node: NodeIndex },
     /// Someone stops the job.
@@ -383,7 +383,7 @@ impl Body {
         let name = self.name(node);
         let reason = format!("{name} is not connected to the PCP broker");
         let end = super::outcome::errored(name, self.words(), Cause::NotConnected, &reason);
-        let first = Write::NodeUnstarted { job: self.id, node, at, end: Box::new(end) };
+        let first = Write::NodeUnstarted { job: self.id, node, at, end: Arc::new(end) };
         Ok(self.after_end(node, NodeState::Errored, first, at))
     }
 
@@ -434,7 +434,7 @@ impl Body {
             let reason = "the job could not be carried on, and the outcome of the run is unknown";
             let end = super::outcome::errored(self.name(node), self.words(), Cause::OutcomeUnknown, reason);
             self.shift(node, NodeState::Errored);
-            let (job, end) = (self.id, Box::new(end));
+            let (job, end) = (self.id, Arc::new(end));
             decision.writes.push(Write::NodeEnded { job, node, at, end, hold: Some(held_until) });
         }
         decision

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, RunKey, TaskName, TransactionId};
+use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, RunKey, Shown, TaskName, TransactionId};
 
 /// The state of a job (orchestrator API, §11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub struct JobHeader {
     /// The task's name; `None` for deploy jobs.
     pub task: Option<TaskName>,
     pub environment: Option<EnvironmentName>,
-    pub options: Value,
+    pub options: Shown,
     pub owner: Owner,
     pub description: String,
     pub userdata: Value,
@@ -144,7 +144,7 @@ pub struct JobSpec {
     /// The environment asked for; `None` where the request said `""`.
     pub environment: Option<EnvironmentName>,
     /// The normalized request, shown as `options`.
-    pub options: Value,
+    pub options: Shown,
     /// Who created the job.
     pub owner: Owner,
     /// The user's description, may be empty.

@@ -10,6 +10,7 @@ mod job;
 mod nesting;
 mod node;
 mod outcome;
+mod shown;
 mod target;
 
 pub use action::{Action, DeployAction, DeployOptions, InputMethod, TaskAction, TaskFile};
@@ -22,4 +23,5 @@ pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
 pub use nesting::{MAX_NESTING, Nesting, shallow};
 pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
 pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
+pub use shown::Shown;
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

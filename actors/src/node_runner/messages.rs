@@ -1,5 +1,7 @@
 //! What a node's runner tells its job. Inputs are [`crate::machine::NodeInput`]s, sent by the job's actor.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::model::NodeEnd;
@@ -14,7 +16,7 @@ pub(crate) enum Report {
     /// The compile slot is free.
     CatalogReady,
     /// The run is over, and so is the runner. `hold`: it may still be going on.
-    Ended { end: Box<NodeEnd>, hold: bool },
+    Ended { end: Arc<NodeEnd>, hold: bool },
     /// The runner broke down: nobody drives the run any more.
     Crashed,
 }

@@ -58,9 +58,9 @@ pub enum Write {
     /// The agent acknowledged the request with a provisional answer. No event.
     NodeAccepted { job: JobId, node: NodeIndex },
     /// A started node ended; event by its state. `hold` leaves a hold that ends by itself at that time.
-    NodeEnded { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Box<NodeEnd>, hold: Option<DateTime<Utc>> },
+    NodeEnded { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Arc<NodeEnd>, hold: Option<DateTime<Utc>> },
     /// A node that never started ended: `New`/`Ready` → `Errored` (not connected). Event `node_errored`.
-    NodeUnstarted { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Box<NodeEnd> },
+    NodeUnstarted { job: JobId, node: NodeIndex, at: DateTime<Utc>, end: Arc<NodeEnd> },
     /// These nodes will never start: one decision, counted at once, however many; rows and `node_skipped` events may
     /// follow in chunks. `message` may hold `<node>`, which readers replace by the certname.
     NodesSkipped { job: JobId, nodes: Vec<NodeIndex>, at: DateTime<Utc>, cause: Cause, message: String },

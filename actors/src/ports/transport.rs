@@ -144,5 +144,5 @@ pub trait Transport: Send + Sync + 'static {
     fn connection(&self, node: &CertName) -> Option<Connection>;
 
     /// All present sessions, sorted by certname.
-    fn connections(&self) -> Vec<Connection>;
+    fn connections(&self) -> Arc<[Connection]>;
 }

@@ -70,11 +70,11 @@ impl Rows {
                 if let Some(until) = hold {
                     self.hold(job, node, until)?;
                 }
-                self.end(job, node, at, *end)
+                self.end(job, node, at, Arc::unwrap_or_clone(end))
             }
             Write::NodeUnstarted { job, node, at, end } => {
                 self.shift(job, node, &[NodeState::New, NodeState::Ready], end.state)?;
-                self.end(job, node, at, *end)
+                self.end(job, node, at, Arc::unwrap_or_clone(end))
             }
             Write::NodesSkipped { job, nodes, at, cause, message } => nodes.into_iter().try_for_each(|node| {
                 self.shift(job, node, &[NodeState::New, NodeState::Ready], NodeState::Skipped)?;

@@ -371,7 +371,7 @@ impl Transport for ScriptedTransport {
         self.0.world.lock().connection(node)
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
         let world = self.0.world.lock();
         world.agents.keys().filter_map(|node| world.connection(node)).collect()
     }

@@ -63,7 +63,7 @@ impl Transport for Trap {
         self.inner.connection(node)
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
         self.inner.connections()
     }
 }

@@ -51,7 +51,7 @@ impl Transport for Snare {
         self.inner.connection(node)
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
         self.inner.connections()
     }
 }

@@ -87,7 +87,7 @@ impl Transport for SimTransport {
         state.nodes[place].connection()
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
         let state = self.0.lock();
         state.nodes.iter().filter_map(crate::fleet::Node::connection).collect()
     }

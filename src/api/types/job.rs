@@ -1,7 +1,7 @@
 //! A job, and the answers to commands (API §4, §5.3).
 
 use bunraku_actors::handle::LiveJob;
-use bunraku_actors::model::{JobId, JobKind, JobState, NodeCounts, NodeState, Owner};
+use bunraku_actors::model::{JobId, JobKind, JobState, NodeCounts, NodeState, Owner, Shown};
 use bunraku_actors::ports::{JobRecord, StateSpan};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
@@ -23,7 +23,7 @@ pub struct Job {
     #[serde(rename = "type")]
     pub kind: String,
     /// The normalized request.
-    pub options: Value,
+    pub options: Shown,
     pub owner: OwnerView,
     pub description: String,
     /// The last state change.

@@ -242,6 +242,10 @@ impl Writer {
         match committed {
             Ok((outcomes, effects)) => {
                 let events = self.make_visible(effects);
+                if requests.iter().any(|request| matches!(request, Request::CreateToken(..) | Request::RevokeToken(..)))
+                {
+                    self.shared.tokens.forget();
+                }
                 for (request, outcome) in requests.into_iter().zip(outcomes) {
                     answer(request, outcome);
                 }

@@ -32,7 +32,7 @@ fn new_job() -> NewJob {
         run_key: RunKey(uuid::Uuid::from_u128(7)),
         action: Arc::new(Action::Deploy(action)),
         environment: None,
-        options: json!({}),
+        options: json!({}).into(),
         owner: Owner { id: String::new(), login: "ops".into(), display_name: "Ops".into(), role: "operator".into() },
         description: String::new(),
         userdata: json!({}),
@@ -61,7 +61,7 @@ fn everything_fails(job: JobId) -> Vec<Write> {
         let first = ROOTS + root * DEPENDENTS;
         let nodes = (first..first + DEPENDENTS).map(NodeIndex).collect();
         let message = "Skipped <node>".to_owned();
-        let end = Box::new(end.clone());
+        let end = Arc::new(end.clone());
         [
             Write::NodeUnstarted { job, node: NodeIndex(root), at: at(), end },
             Write::NodesSkipped { job, nodes, at: at(), cause: Cause::DependencyFailed, message },

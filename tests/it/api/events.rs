@@ -86,7 +86,7 @@ async fn a_stream_brings_large_details_whole() {
     let mut end = ended(job);
     let output = "y".repeat(300_000);
     if let Write::NodeEnded { end, .. } = &mut end {
-        end.result = serde_json::json!({ "_output": output });
+        Arc::make_mut(end).result = serde_json::json!({ "_output": output });
     }
     world.store.append(vec![end, Write::JobEnded { job, state: JobState::Finished, at: at(3) }]).await.unwrap();
     let mut seen = String::new();
@@ -149,7 +149,7 @@ fn ended(job: JobId) -> Write {
         transaction_uuid: None,
         resource_events: Vec::new(),
     };
-    Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end: Box::new(end), hold: None }
+    Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end: Arc::new(end), hold: None }
 }
 
 #[actix_web::test]

@@ -49,10 +49,10 @@ impl Transport for Fleet {
     fn unwatch(&self, _: &CertName, _: u64) {}
 
     fn connection(&self, node: &CertName) -> Option<Connection> {
-        self.connections().into_iter().find(|connection| connection.node == *node)
+        self.connections().iter().find(|connection| connection.node == *node).cloned()
     }
 
-    fn connections(&self) -> Vec<Connection> {
+    fn connections(&self) -> Arc<[Connection]> {
         let native = Connection {
             node: node("a.example.com"),
             generation: 1,
@@ -62,7 +62,7 @@ impl Transport for Fleet {
             contended: false,
         };
         let foreign = Connection { node: node("b.example.com"), spool: None, agent: None, ..native.clone() };
-        vec![native, foreign]
+        [native, foreign].into()
     }
 }
 

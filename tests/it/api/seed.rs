@@ -41,7 +41,7 @@ fn spec(action: Action, nodes: &[&str], created: i64) -> JobSpec {
         run_key: RunKey(Uuid::from_u128(7)),
         action: Arc::new(action),
         environment: Some(EnvironmentName::parse("production").unwrap()),
-        options: json!({ "environment": "production", "scope": { "nodes": nodes } }),
+        options: json!({ "environment": "production", "scope": { "nodes": nodes } }).into(),
         owner: owner(),
         description: "roll out".into(),
         userdata: json!({ "ticket": 7 }),
@@ -84,8 +84,8 @@ pub(crate) fn started(spec: &JobSpec, job: JobId, node: u32, seconds: i64) -> Wr
     }
 }
 
-fn end(state: NodeState, cause: Option<Cause>, message: &str, result: Value) -> Box<NodeEnd> {
-    Box::new(NodeEnd {
+fn end(state: NodeState, cause: Option<Cause>, message: &str, result: Value) -> Arc<NodeEnd> {
+    Arc::new(NodeEnd {
         state,
         cause,
         message: message.to_owned(),
@@ -96,23 +96,23 @@ fn end(state: NodeState, cause: Option<Cause>, message: &str, result: Value) -> 
     })
 }
 
-fn puppet_end(state: NodeState, cause: Option<Cause>, message: &str) -> Box<NodeEnd> {
+fn puppet_end(state: NodeState, cause: Option<Cause>, message: &str) -> Arc<NodeEnd> {
     let status = if state == NodeState::Finished { "changed" } else { "failed" };
     let metrics = json!({ "total": 171, "changed": 2, "failed": 0, "skipped": 0 });
     let result = json!({ "status": status, "hash": "9f2c", "environment": "production",
         "configuration_version": "1772366405", "noop": { "noop": false, "no_noop": false }, "metrics": metrics });
     let event = json!({ "resource_type": "File", "resource_title": "/etc/motd", "property": "content",
         "old_value": "a", "new_value": "b", "status": "success", "message": "changed" });
-    Box::new(NodeEnd {
+    Arc::new(NodeEnd {
         details: json!({ "metrics": metrics, "hash": "9f2c", "environment": "production",
             "configuration_version": "1772366405" }),
         transaction_uuid: Some("0b0c8e0e-52b1-4a51-8f69-7f4d0e3a9a77".into()),
         resource_events: vec![event],
-        ..*end(state, cause, message, result)
+        ..Arc::unwrap_or_clone(end(state, cause, message, result))
     })
 }
 
-fn ended(job: JobId, node: u32, seconds: i64, end: Box<NodeEnd>) -> Write {
+fn ended(job: JobId, node: u32, seconds: i64, end: Arc<NodeEnd>) -> Write {
     Write::NodeEnded { job, node: NodeIndex(node), at: at(seconds), end, hold: None }
 }
 

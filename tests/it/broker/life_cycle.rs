@@ -116,7 +116,7 @@ async fn nothing_is_sent_without_a_session() {
     assert_eq!(rig.transport.watch(&name("a"), 7, rig.outlet(9)), None);
     let mut agent = rig.agent("a").await;
     let [(9, RunSignal::Connected(connection))] = rig.signals().await else { panic!("connected") };
-    assert_eq!(rig.transport.connections(), [connection]);
+    assert_eq!(*rig.transport.connections(), [connection]);
     rig.transport.send(request("a", transaction));
     assert_eq!(agent.hear_request().await.0["transaction_id"], json!(transaction));
     assert_eq!(rig.signals().await, [(1, RunSignal::Sent)]);

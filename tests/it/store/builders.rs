@@ -63,7 +63,7 @@ pub(crate) fn deploy_spec(nodes: usize) -> JobSpec {
         run_key: RunKey(Uuid::from_u128(7)),
         action: Arc::new(Action::Deploy(action)),
         environment: Some(EnvironmentName::parse("production").unwrap()),
-        options: json!({"environment": "production", "noop": false}),
+        options: json!({"environment": "production", "noop": false}).into(),
         owner: Owner {
             id: Uuid::nil().to_string(),
             login: "ops".into(),
@@ -125,7 +125,7 @@ pub(crate) fn end_of(state: NodeState) -> NodeEnd {
 }
 
 pub(crate) fn ended(job: JobId, node: u32, seconds: i64, state: NodeState) -> Write {
-    Write::NodeEnded { job, node: NodeIndex(node), at: at(seconds), end: Box::new(end_of(state)), hold: None }
+    Write::NodeEnded { job, node: NodeIndex(node), at: at(seconds), end: Arc::new(end_of(state)), hold: None }
 }
 
 pub(crate) fn skipped(job: JobId, nodes: impl IntoIterator<Item = u32>, seconds: i64) -> Write {

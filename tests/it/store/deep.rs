@@ -1,5 +1,7 @@
 //! Values that could not be read back are not written, and a job that cannot be read does not hold up the others.
 
+use std::sync::Arc;
+
 use bunraku_actors::model::{Cause, EventKind, JobId, JobState, NodeState};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, Write};
 use serde_json::{Value, json};
@@ -14,11 +16,11 @@ fn nested(levels: usize) -> Value {
 async fn a_job_that_could_not_be_read_back_is_refused() {
     let fixture = Fixture::new();
     let mut spec = deploy_spec(1);
-    spec.options = json!({ "userdata": nested(126) });
+    spec.options = json!({ "userdata": nested(126) }).into();
     let message = refusal(fixture.store.create_job(new_job(spec)).await);
     assert!(message.contains("nests deeper"), "{message}");
     let mut spec = deploy_spec(1);
-    spec.options = json!({ "userdata": nested(64) });
+    spec.options = json!({ "userdata": nested(64) }).into();
     let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
     assert_eq!(job, JobId(1), "the refused one burned no number");
     let fixture = fixture.reopen().await;
@@ -34,7 +36,7 @@ async fn a_result_that_could_not_be_read_back_is_refused_with_its_group() {
     store.append(vec![started(&spec, job, 0, 1), started(&spec, job, 1, 1)]).await.unwrap();
     let mut bad = ended(job, 1, 2, NodeState::Finished);
     if let Write::NodeEnded { end, .. } = &mut bad {
-        end.result = nested(126);
+        Arc::make_mut(end).result = nested(126);
     }
     let message = refusal(store.append(vec![ended(job, 0, 2, NodeState::Finished), bad]).await);
     assert!(message.contains("nests deeper"), "{message}");
@@ -91,7 +93,7 @@ async fn never_stuck_a_job_that_cannot_be_read_is_ended_and_the_others_go_on() {
 async fn a_page_of_the_job_list_ends_by_bytes() {
     let fixture = Fixture::new();
     let mut spec = deploy_spec(1);
-    spec.options = json!({ "userdata": "x".repeat(1024 * 1024) });
+    spec.options = json!({ "userdata": "x".repeat(1024 * 1024) }).into();
     for _ in 0..6 {
         fixture.store.create_job(new_job(spec.clone())).await.unwrap();
     }

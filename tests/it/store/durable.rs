@@ -123,7 +123,7 @@ async fn large_results_come_back_whole_and_pages_with_them_are_shorter() {
             job,
             node: NodeIndex(n),
             at: at(2),
-            end: Box::new(end),
+            end: Arc::new(end),
             hold: None,
         };
         store.append(vec![started(&spec, job, n, 1), end]).await.unwrap();

@@ -3,6 +3,7 @@
 //! `BUNRAKU_RENDER=1 cargo test --test it store::fixtures` writes the file of the newest schema, if it is not there.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bunraku::api::accounts::{Accounts, NewToken, Role, TokenHash};
 use bunraku::store::{Options, Store};
@@ -27,7 +28,7 @@ async fn write_jobs(store: &Store) {
     store.append(vec![Write::JobEnded { job, state: JobState::Failed, at: at(4) }]).await.unwrap();
     let spec = task_spec("exec::run", 1_200);
     let job = store.create_job(new_job(spec.clone())).await.unwrap();
-    let end = Box::new(end_of(NodeState::Errored));
+    let end = Arc::new(end_of(NodeState::Errored));
     let lost = Write::NodeEnded { job, node: NodeIndex(1), at: at(6), end, hold: Some(at(600)) };
     store.append(vec![started(&spec, job, 0, 5), started(&spec, job, 1, 5), lost]).await.unwrap();
     store.append(vec![skipped(job, 2..1_200, 7)]).await.unwrap();

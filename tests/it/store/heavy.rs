@@ -1,5 +1,7 @@
 //! Large results: no page and no batch of the feed holds more of them than is good for memory.
 
+use std::sync::Arc;
+
 use bunraku_actors::model::{EventSeq, JobId, NodeEnd, NodeIndex, NodeState};
 use bunraku_actors::ports::{JobStore, NodeQuery, Write};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ async fn heavy_job(store: &dyn JobStore) -> JobId {
     let output = "x".repeat(OUTPUT);
     let end = |node| {
         let result = json!({ "_output": output, "node": node });
-        let end = Box::new(NodeEnd { result, ..end_of(NodeState::Finished) });
+        let end = Arc::new(NodeEnd { result, ..end_of(NodeState::Finished) });
         Write::NodeEnded { job, node: NodeIndex(node), at: at(5), end, hold: None }
     };
     store.append((0..NODES).map(end).collect()).await.unwrap();

@@ -1,5 +1,7 @@
 //! A job's life: what is written comes back, as rows, events and live feed alike, also after a restart.
 
+use std::sync::Arc;
+
 use bunraku_actors::model::{
     Cause, EventKind, EventSeq, JobId, JobState, LateAnswer, NodeEnd, NodeIndex, NodeState, StopMode,
 };
@@ -23,7 +25,7 @@ async fn run_a_job(store: &dyn JobStore) -> JobId {
     store.append(vec![Write::NodeAccepted { job, node: NodeIndex(0) }]).await.unwrap();
     store.append(vec![ended(job, 0, 10, NodeState::Finished), ended(job, 1, 11, NodeState::Failed)]).await.unwrap();
     let lonely =
-        Write::NodeUnstarted { job, node: NodeIndex(2), at: at(12), end: Box::new(end_of(NodeState::Errored)) };
+        Write::NodeUnstarted { job, node: NodeIndex(2), at: at(12), end: Arc::new(end_of(NodeState::Errored)) };
     store.append(vec![lonely, skipped(job, [3], 13)]).await.unwrap();
     store.append(vec![Write::JobEnded { job, state: JobState::Failed, at: at(14) }]).await.unwrap();
     job
@@ -140,7 +142,7 @@ async fn a_hold_is_left_by_the_end_and_ends_by_its_own_write() {
     let fixture = Fixture::new();
     let spec = task_spec("exec", 1);
     let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
-    let end = Box::new(NodeEnd { cause: Some(Cause::ContactLost), ..end_of(NodeState::Errored) });
+    let end = Arc::new(NodeEnd { cause: Some(Cause::ContactLost), ..end_of(NodeState::Errored) });
     let lost = Write::NodeEnded { job, node: NodeIndex(0), at: at(9), end, hold: Some(at(609)) };
     let over = Write::JobEnded { job, state: JobState::Failed, at: at(10) };
     fixture.store.append(vec![started(&spec, job, 0, 1), lost, over]).await.unwrap();

@@ -1,6 +1,8 @@
 //! Random sequences of writes, possible and impossible ones: the store and the model refuse and read the same, also
 //! after a restart and while chunks are outstanding.
 
+use std::sync::Arc;
+
 use bunraku_actors::model::{Cause, JobId, JobState, NodeIndex, NodeState, StopMode};
 use bunraku_actors::ports::{JobStore, NewJob, Write};
 use proptest::prelude::*;
@@ -74,11 +76,11 @@ fn write(model: &Model, choice: &Choice, now: i64) -> Option<Write> {
         12 => Write::NodeAccepted { job, node: running() },
         13..17 => ended(job, running().0, now, NodeState::Finished),
         17 => {
-            let end = Box::new(end_of(NodeState::Errored));
+            let end = Arc::new(end_of(NodeState::Errored));
             Write::NodeEnded { job, node: running(), at: at(now), end, hold: Some(at(now + 600)) }
         }
         18 => {
-            let end = Box::new(end_of(NodeState::Errored));
+            let end = Arc::new(end_of(NodeState::Errored));
             Write::NodeUnstarted { job, node: node(&waiting), at: at(now), end }
         }
         19 | 20 => Write::NodesSkipped {

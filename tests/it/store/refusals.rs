@@ -1,5 +1,7 @@
 //! Impossible writes: refused alone, with names in the message, leaving no trace and burning no number.
 
+use std::sync::Arc;
+
 use bunraku_actors::model::{Attempt, JobId, JobState, NodeIndex, NodeState, StopMode};
 use bunraku_actors::ports::{JobStore, NewJob, Write};
 
@@ -49,7 +51,7 @@ async fn the_first_committed_end_wins() {
     let spec = deploy_spec(1);
     let job = store.create_job(new_job(spec.clone())).await.unwrap();
     store.append(vec![started(&spec, job, 0, 1), ended(job, 0, 2, NodeState::Finished)]).await.unwrap();
-    let end = Box::new(end_of(NodeState::Errored));
+    let end = Arc::new(end_of(NodeState::Errored));
     let late = Write::NodeEnded { job, node: NodeIndex(0), at: at(3), end, hold: Some(at(99)) };
     store.append(vec![late, Write::NodeAccepted { job, node: NodeIndex(0) }, skipped(job, [0], 4)]).await.unwrap();
     let node = &read_nodes(store, all_nodes(job)).await[0];
@@ -67,7 +69,7 @@ async fn impossible_writes_are_refused_by_name() {
     let spec = deploy_spec(3);
     store.append(vec![started(&spec, job, 0, 1)]).await.unwrap();
     let unstarted =
-        Write::NodeUnstarted { job, node: NodeIndex(0), at: at(2), end: Box::new(end_of(NodeState::Errored)) };
+        Write::NodeUnstarted { job, node: NodeIndex(0), at: at(2), end: Arc::new(end_of(NodeState::Errored)) };
     let mut second = started(&spec, job, 0, 2);
     if let Write::NodeStarted { attempt, .. } = &mut second {
         *attempt = Attempt(2);

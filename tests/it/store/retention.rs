@@ -1,5 +1,7 @@
 //! Retention: what is too old goes in small pieces, is never half seen, and takes nothing along that must stay.
 
+use std::sync::Arc;
+
 use bunraku::store::{Cutoffs, Pruned, Store, pruned_result};
 use bunraku_actors::model::{JobId, JobState, LateAnswer, NodeIndex, NodeState};
 use bunraku_actors::ports::{JobOrder, JobStore, Write};
@@ -69,7 +71,7 @@ async fn a_job_with_a_hold_stays_until_the_hold_is_over() {
     let store = &fixture.store;
     let spec = deploy_spec(1);
     let job = store.create_job(new_job(spec.clone())).await.unwrap();
-    let end = Box::new(end_of(NodeState::Errored));
+    let end = Arc::new(end_of(NodeState::Errored));
     let lost = Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end, hold: Some(at(600)) };
     let over = Write::JobEnded { job, state: JobState::Failed, at: at(3) };
     store.append(vec![started(&spec, job, 0, 1), lost, over]).await.unwrap();
@@ -111,7 +113,7 @@ async fn late_answers_lose_their_output_too() {
     let job = store.create_job(new_job(spec.clone())).await.unwrap();
     let mut lost = end_of(NodeState::Errored);
     lost.cause = Some(bunraku_actors::model::Cause::ContactLost);
-    let lost = Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end: Box::new(lost), hold: Some(at(600)) };
+    let lost = Write::NodeEnded { job, node: NodeIndex(0), at: at(2), end: Arc::new(lost), hold: Some(at(600)) };
     store.append(vec![started(&spec, job, 0, 1), lost]).await.unwrap();
     let transaction = store.holds().await.unwrap()[0].transaction;
     let late = Some(Box::new(LateAnswer::of(end_of(NodeState::Finished), at(4))));

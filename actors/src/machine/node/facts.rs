@@ -1,5 +1,7 @@
 //! What is known of a run and its agent, and what follows from it with time.
 
+use std::sync::Arc;
+
 use crate::machine::outcome::errored;
 use crate::machine::words::Words;
 use crate::model::{Cause, CertName};
@@ -87,7 +89,7 @@ impl Facts {
         let restored = self.restored && cause == Cause::OutcomeUnknown;
         let reason = if restored { format!("{reason} (restored from a backup)") } else { reason.to_owned() };
         let end = errored(&self.node, Words::of(rules.action.kind()), cause, &reason);
-        (Node::Over, vec![NodeEffect::End { end: Box::new(end), hold }])
+        (Node::Over, vec![NodeEffect::End { end: Arc::new(end), hold }])
     }
 
     /// The agent had the request and knows nothing of it any more.

@@ -96,7 +96,7 @@ pub enum NodeEffect {
     /// Give the compile slot back.
     CatalogReady,
     /// The run is over; `hold` when it may still be going on.
-    End { end: Box<NodeEnd>, hold: bool },
+    End { end: Arc<NodeEnd>, hold: bool },
 }
 
 /// Why an input is refused.

@@ -1,5 +1,7 @@
 //! What the transport tells about a run: delivery, answers, sessions.
 
+use std::sync::Arc;
+
 use crate::machine::outcome::judge;
 use crate::model::{Cause, RunOutcome};
 use crate::ports::{Connection, RunSignal, StatusAnswer};
@@ -126,7 +128,7 @@ impl Node {
             | Self::Over => Cause::OutcomeUnknown,
         };
         let end = judge(&facts.node, &rules.action, outcome, canceled);
-        (Self::Over, vec![NodeEffect::End { end: Box::new(end), hold: false }])
+        (Self::Over, vec![NodeEffect::End { end: Arc::new(end), hold: false }])
     }
 
     fn status(self, answer: StatusAnswer, now: Time, rules: &Rules) -> (Self, Vec<NodeEffect>) {

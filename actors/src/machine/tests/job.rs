@@ -25,7 +25,7 @@ fn spec(count: u32, edges: &[(u32, u32)]) -> Arc<JobSpec> {
         run_key: RunKey(Uuid::from_u128(1)),
         action: Arc::new(deploy()),
         environment: None,
-        options: json!({}),
+        options: json!({}).into(),
         owner,
         description: String::new(),
         userdata: json!({}),
@@ -52,11 +52,11 @@ fn fresh(spec: &JobSpec) -> Vec<StoredNode> {
     ready.into_iter().map(row).collect()
 }
 
-fn end(state: NodeState) -> Box<NodeEnd> {
+fn end(state: NodeState) -> Arc<NodeEnd> {
     let node = CertName::parse("x").unwrap();
     let mut end = errored(&node, Words::of(JobKind::Deploy), Cause::RunFailed, "x");
     end.state = state;
-    Box::new(end)
+    Arc::new(end)
 }
 
 #[derive(Debug, Clone)]
