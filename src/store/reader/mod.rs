@@ -47,6 +47,27 @@ impl Drop for Loan {
     }
 }
 
+/// A read transaction: all that is read in it is of one moment. Its statements stay prepared, which those of rusqlite's own
+/// do not, and which a short read would notice.
+struct Moment<'a>(&'a Connection);
+
+impl<'a> Moment<'a> {
+    fn of(connection: &'a Connection) -> Result<Self, Fault> {
+        connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Moment<'_> {
+    /// Nothing is written, so rolling back is the right end.
+    fn drop(&mut self) {
+        let ended = self.0.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([]));
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a read did not end well");
+        }
+    }
+}
+
 impl Readers {
     pub(super) fn open(path: &Path, count: usize, busy_timeout: Duration) -> Result<Self, OpenError> {
         let count = count.max(1);
@@ -67,9 +88,8 @@ impl Readers {
             let connection = free.lock().pop();
             let loan = Loan { connection, free };
             let connection = loan.connection.as_ref().expect("there is a connection for every permit");
-            // Nothing is written, so dropping the transaction, which rolls back, is the right end.
-            let transaction = connection.unchecked_transaction().map_err(Fault::from)?;
-            body(&transaction)
+            let _moment = Moment::of(connection)?;
+            body(connection)
         });
         match read.await {
             Ok(result) => result.map_err(StoreError::from),
