@@ -27,7 +27,7 @@ const WRITE_STEP: usize = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 enum End {
     #[error("the peer closed it")]
-    ByPeer,
+    ByPeer(Option<u16>),
     #[error("{0}")]
     Read(#[from] ReadError),
     #[error("writing failed: {0}")]
@@ -46,9 +46,12 @@ impl End {
     /// The close frame that the peer gets, if it can get one.
     fn close(&self) -> Option<Close> {
         let (code, reason) = match self {
-            Self::ByPeer => (1000, ""),
+            // Its own code comes back (RFC 6455 §5.5.1).
+            Self::ByPeer(code) => (code.unwrap_or(1000), ""),
             Self::Read(ReadError::TooLarge(_)) => (1009, "Message too large."),
-            Self::Read(ReadError::Frame(ws::FrameError::NotUtf8)) => (1007, "Text is not UTF-8."),
+            Self::Read(ReadError::Frame(ws::FrameError::NotUtf8 | ws::FrameError::ReasonNotUtf8)) => {
+                (1007, "Text is not UTF-8.")
+            }
             Self::Read(ReadError::Frame(_)) => (1002, "Broken WebSocket frame."),
             Self::Read(ReadError::Idle) => (1001, "Idle timeout."),
             Self::Closed(close) | Self::Refused(_, close) => return Some(*close),
@@ -121,7 +124,7 @@ async fn listen<R: AsyncRead + Unpin>(reader: &mut MessageReader<R>, session: &S
                 Flow::Continue
             }
             Ok(Incoming::Pong) => Flow::Continue,
-            Ok(Incoming::Close) => return End::ByPeer,
+            Ok(Incoming::Close(code)) => return End::ByPeer(code),
             Err(error) => return error.into(),
         };
         match flow {

@@ -66,6 +66,12 @@ pub enum FrameError {
     Interleaved,
     #[error("a text message is not UTF-8")]
     NotUtf8,
+    #[error("a close frame has half a code")]
+    HalfCloseCode,
+    #[error("a close frame has the code {0}, which never goes over the wire")]
+    BadCloseCode(u16),
+    #[error("the reason of a close frame is not UTF-8")]
+    ReasonNotUtf8,
 }
 
 /// How many bytes a client's frame head has, told from its first two.
@@ -154,6 +160,24 @@ pub(crate) fn close_payload(close: Close) -> Vec<u8> {
     let mut payload = close.code.to_be_bytes().to_vec();
     payload.extend(close.reason.as_bytes());
     payload
+}
+
+/// The code that a peer closes with, where it gives one (RFC 6455 §5.5.1, §7.4).
+///
+/// # Errors
+/// When the payload is none of a close frame, or its code is one that only stands for the want of a code.
+pub fn close_code(payload: &[u8]) -> Result<Option<u16>, FrameError> {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return if payload.is_empty() { Ok(None) } else { Err(FrameError::HalfCloseCode) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(FrameError::BadCloseCode(code));
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(Some(code)),
+        Err(_) => Err(FrameError::ReasonNotUtf8),
+    }
 }
 
 #[cfg(test)]

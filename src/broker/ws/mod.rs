@@ -5,8 +5,11 @@
 //! the session's business.
 
 mod frame;
+pub mod invariants;
+#[cfg(test)]
+mod oracle;
 mod read;
 
 pub(crate) use frame::{Close, close_payload, head};
-pub use frame::{FrameError, FrameHead, Opcode, parse_head};
+pub use frame::{FrameError, FrameHead, Opcode, close_code, parse_head};
 pub(crate) use read::{Incoming, MessageReader, ReadError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-use super::frame::{FrameError, FrameHead, Opcode, head_length, parse_head, unmask};
+use super::frame::{FrameError, FrameHead, Opcode, close_code, head_length, parse_head, unmask};
 
 /// Payload is read in steps of at most this size, so that a peer's claim about a length allocates nothing by itself.
 const READ_STEP: usize = 64 * 1024;
@@ -18,7 +18,8 @@ pub(crate) enum Incoming {
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong,
-    Close,
+    /// With its code, where it has one.
+    Close(Option<u16>),
 }
 
 /// Why nothing more can be read.
@@ -60,7 +61,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
             let head = self.head().await?;
             let incoming = if head.opcode.is_control() {
                 let payload = self.payload(head, Vec::new()).await?;
-                Some(control(head.opcode, payload))
+                Some(control(head.opcode, payload)?)
             } else {
                 self.data(head).await?
             };
@@ -123,12 +124,12 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     }
 }
 
-fn control(opcode: Opcode, payload: Vec<u8>) -> Incoming {
-    match opcode {
+fn control(opcode: Opcode, payload: Vec<u8>) -> Result<Incoming, FrameError> {
+    Ok(match opcode {
         Opcode::Ping => Incoming::Ping(payload),
         Opcode::Pong => Incoming::Pong,
-        _ => Incoming::Close,
-    }
+        _ => Incoming::Close(close_code(&payload)?),
+    })
 }
 
 #[cfg(test)]
@@ -175,7 +176,7 @@ mod tests {
             Incoming::Ping(b"?".to_vec()),
             Incoming::Text("hällo".into()),
             Incoming::Binary(vec![7; 70_000]),
-            Incoming::Close,
+            Incoming::Close(None),
         ];
         assert_eq!(seen, expected);
         assert!(matches!(end, ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof));
