@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::broker::Sessions;
+use crate::broker::{Receiving, Sessions};
 use crate::store::Store;
 use crate::tls::{self, TlsPaths};
 
@@ -65,6 +65,7 @@ pub(super) struct Gauges {
     pub(super) orchestrator: Orchestrator,
     pub(super) sessions: Arc<Sessions>,
     pub(super) store: Store,
+    pub(super) receiving: Box<dyn Fn() -> Receiving + Send + Sync>,
 }
 
 impl Gauges {
@@ -89,6 +90,10 @@ impl Gauges {
         let queued = self.sessions.queued();
         metrics::gauge!("bunraku_session_queue_frames").set(as_gauge(queued.total));
         metrics::gauge!("bunraku_session_queue_frames_max").set(as_gauge(queued.most));
+        let receiving = (self.receiving)();
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floating point, bytes of memory stay exact")]
+        metrics::gauge!("bunraku_inflight_bytes").set(receiving.bytes as f64);
+        metrics::gauge!("bunraku_inflight_waiting").set(as_gauge(receiving.waiting));
         metrics::gauge!("bunraku_store_queue_depth").set(as_gauge(self.store.queue_depth()));
         metrics::gauge!("bunraku_store_trouble").set(u32::from(self.orchestrator.store().trouble().is_some()));
     }

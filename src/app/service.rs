@@ -136,6 +136,7 @@ impl Service {
             orchestrator: orchestrator.clone(),
             sessions: Arc::clone(&sessions),
             store: store.clone(),
+            receiving: Box::new(broker.receiving()),
         };
         state.before_metrics = Arc::new(move || gauges.publish());
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
@@ -310,6 +311,7 @@ fn broker_options(config: &Config, listen: SocketAddr, own_uri: Uri) -> Result<b
     options.idle_timeout = section.idle_timeout;
     options.max_connections = section.max_connections;
     options.max_message_size = usize::try_from(section.max_message_size).unwrap_or(usize::MAX);
+    options.max_inflight = usize::try_from(section.max_inflight).unwrap_or(usize::MAX);
     options.controllers = section.controllers.iter().map(|name| CertName::parse(name)).collect::<Result<_, _>>()?;
     Ok(options)
 }

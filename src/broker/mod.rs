@@ -1,12 +1,13 @@
 //! PCP listener, sessions and inventory: sockets on one side, messages on the other.
 //!
 //! A tokio-rustls listener of its own with mutual TLS; one task and one bounded outbox per session; identity is the
-//! certificate's common name. Reads from the bottom: `ws` frames, `upgrade` the HTTP head, `outbox` the queue of a
-//! session, `sessions` who is here, `session` the task, `router` what happens with a message, `listener` the way in.
+//! certificate's common name. Reads from the bottom: `inflight` the memory of large messages, `ws` frames, `upgrade` the
+//! HTTP head, `outbox` the queue of a session, `sessions` who is here, `session` the task, `router` what happens with a message, `listener` the way in.
 //! What messages mean is decided by the [`Controller`]; the broker knows neither jobs nor transactions.
 
 mod contention;
 mod depths;
+mod inflight;
 mod inventory;
 mod listener;
 mod options;
@@ -23,6 +24,7 @@ use bunraku_actors::model::CertName;
 use uuid::Uuid;
 
 pub use depths::QueueDepth;
+pub use inflight::Receiving;
 pub use options::Options;
 pub use outbox::{Frame, NotQueued, OUTBOX_BYTES, OUTBOX_CAPACITY};
 pub use server::{Broker, BrokerError};

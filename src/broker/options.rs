@@ -35,6 +35,9 @@ pub struct Options {
     pub write_timeout: Duration,
     /// The largest message from a peer.
     pub max_message_size: usize,
+    /// Bytes of messages over 64 KiB that may be under way from all peers at once; the next ones wait. At least one message
+    /// of the largest size always fits.
+    pub max_inflight: usize,
     /// The pause between two sessions that are ended because their certificates are refused now.
     pub close_pace: Duration,
 }
@@ -56,6 +59,7 @@ impl Options {
             ping_interval: Some(Duration::from_secs(120)),
             write_timeout: Duration::from_secs(30),
             max_message_size: 64 * 1024 * 1024,
+            max_inflight: 512 * 1024 * 1024,
             close_pace: Duration::from_millis(30),
         }
     }

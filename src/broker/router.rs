@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::inflight::Inflight;
 use super::inventory::{ChangeEntry, InventoryRequest, InventoryResponse, InventoryUpdate};
 use super::outbox::Frame;
 use super::sessions::{Session, Sessions, Stop};
@@ -45,13 +46,16 @@ pub(super) struct Router {
     pub(super) options: Options,
     pub(super) sessions: Arc<Sessions>,
     pub(super) controller: Arc<dyn Controller>,
+    /// The memory of large messages.
+    pub(super) inflight: Arc<Inflight>,
     broker: Uri,
 }
 
 impl Router {
     pub(super) fn new(options: Options, sessions: Arc<Sessions>, controller: Arc<dyn Controller>) -> Self {
         let broker = Uri::parse(BROKER_URI).expect("the broker's own URI is one");
-        Self { options, sessions, controller, broker }
+        let inflight = Inflight::new(options.max_inflight, options.max_message_size);
+        Self { options, sessions, controller, inflight, broker }
     }
 
     /// Handles one text message of a session.

@@ -15,7 +15,7 @@ use super::listener::Listener;
 use super::router::Router;
 use super::sessions::{Session, Sessions, Stop};
 use super::ws::Close;
-use super::{Controller, Options};
+use super::{Controller, Options, Receiving};
 use crate::tls::{self, ReloadableVerifier, TlsError, TlsPaths};
 
 /// How often subscribers of the inventory get what changed.
@@ -96,6 +96,12 @@ impl Broker {
     pub fn probe(&self) -> impl Fn() -> Option<String> + Send + Sync + use<> {
         let (listening, address) = (self.listening.clone(), self.address);
         move || listening.is_finished().then(|| format!("nothing listens on {address} for agents any more"))
+    }
+
+    /// Tells what messages that are being received hold.
+    pub fn receiving(&self) -> impl Fn() -> Receiving + Send + Sync + use<> {
+        let inflight = Arc::clone(&self.router.inflight);
+        move || inflight.read()
     }
 
     /// Reads certificate, CA bundle and CRLs again; the sessions whose certificate is refused now end one after the other

@@ -54,6 +54,8 @@ impl End {
             }
             Self::Read(ReadError::Frame(_)) => (1002, "Broken WebSocket frame."),
             Self::Read(ReadError::Idle) => (1001, "Idle timeout."),
+            Self::Read(ReadError::Slow) => (1008, "Message too slow."),
+            Self::Read(ReadError::Crowded) => (1013, "Too many large messages."),
             Self::Closed(close) | Self::Refused(_, close) => return Some(*close),
             Self::Read(ReadError::Io(_)) | Self::Write(_) | Self::Stuck | Self::Superseded => return None,
         };
@@ -86,7 +88,8 @@ where
 {
     let (reader, writer) = tokio::io::split(stream);
     let options = &router.options;
-    let mut reader = MessageReader::new(reader, options.idle_timeout, options.max_message_size);
+    let mut reader =
+        MessageReader::new(reader, options.idle_timeout, options.max_message_size, Arc::clone(&router.inflight));
     let mut writer = Writer { stream: writer, timeout: options.write_timeout, in_frame: false };
     let membership = Membership { session: Arc::clone(&session), router: Arc::clone(&router) };
     if session.is_agent() {
@@ -104,6 +107,11 @@ where
             },
         },
     };
+    // The goodbye may take a while; others need the memory.
+    reader.finish();
+    if let End::Read(ReadError::Slow | ReadError::Crowded) = &end {
+        tracing::warn!(node = %session.peer.node, reason = %end, "a large message was given up");
+    }
     drop(membership);
     tracing::debug!(node = %session.peer.node, uri = %session.peer.uri, generation = session.peer.generation, reason = %end, "session ended");
     if let Some(close) = end.close().filter(|_| !writer.in_frame) {

@@ -76,6 +76,12 @@ pub const KEYS: &[Key] = &[
         "pcp-broker max-message-size",
         "The largest message that an agent may send.",
     ),
+    key(
+        "broker.max_inflight",
+        "512 MiB",
+        "",
+        "Memory for messages over 64 KiB that arrive at once, from all agents; the next ones wait their turn. Never less than max_message_size, which a message in fragments takes until its last one.",
+    ),
     key("broker.controllers", "[]", "", "Certificate names that may connect as something else than an agent."),
     key("ssl.cert", "ssl/cert.pem", "ssl-cert", "The service's certificate, followed by intermediates, if any."),
     key("ssl.key", "ssl/key.pem", "ssl-key", "Its private key."),

@@ -54,6 +54,8 @@ pub struct Broker {
     pub max_connections: usize,
     #[serde(with = "scalar::size")]
     pub max_message_size: u64,
+    #[serde(with = "scalar::size")]
+    pub max_inflight: u64,
     pub controllers: Vec<String>,
 }
 
@@ -65,6 +67,7 @@ impl Default for Broker {
             settle_time: Limits::default().settle_time,
             max_connections: 15_000,
             max_message_size: 64 << 20,
+            max_inflight: 512 << 20,
             controllers: Vec::new(),
         }
     }

@@ -77,6 +77,8 @@ pub const METRICS: &[Metric] = &[
     gauge("bunraku_session_queue_frames", &[], "Messages that wait to be sent, over all sessions"),
     gauge("bunraku_session_queue_frames_max", &[], "Messages that wait for the slowest session, of at most 64"),
     counter("bunraku_session_queue_full_total", &[], "Messages that were refused because a session did not read"),
+    gauge("bunraku_inflight_bytes", &[], "Bytes of broker.max_inflight that messages of agents hold"),
+    gauge("bunraku_inflight_waiting", &[], "Large messages of agents that wait for theirs"),
     counter("bunraku_stray_answers_total", &[], "Answers of agents that nobody waited for"),
     gauge("bunraku_store_queue_depth", &[], "Writes that are not committed yet"),
     histogram("bunraku_store_batch_rows", &[], "Rows of one transaction"),

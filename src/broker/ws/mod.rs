@@ -7,6 +7,8 @@
 mod frame;
 pub mod invariants;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod oracle;
 mod read;
 

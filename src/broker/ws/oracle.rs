@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
-use super::invariants::{LIMIT, frames};
+use super::invariants::{LIMIT, frames, frames_within};
 use super::{Close, Opcode, close_payload, head};
 
 /// Some of it is cut in the middle of a character.
@@ -81,6 +81,28 @@ fn sent() -> impl Strategy<Value = Sent> {
         })
 }
 
+/// A limit that messages of several read steps reach.
+const LARGE: usize = 200_000;
+
+/// Frames around the sizes of a read step and of that limit, with pings between them.
+fn large() -> impl Strategy<Value = Sent> {
+    let step = 65_536;
+    let lengths = vec![0, 1, step - 1, step, step + 1, 2 * step, LARGE - step, LARGE - 1, LARGE, LARGE + 1];
+    let payload = (prop::sample::select(lengths), 0..TEXT.len()).prop_map(|(length, begin)| {
+        // Characters lie across every border of a step somewhere.
+        TEXT.bytes().cycle().skip(begin).take(length).collect::<Vec<_>>()
+    });
+    let opcode = prop_oneof![4 => Just(0_u8), 1 => Just(1), 2 => Just(2), 1 => Just(9)];
+    (prop::bool::weighted(0.3), opcode, payload).prop_map(|(last, opcode, mut payload)| {
+        let control = opcode == 9;
+        if control {
+            payload.truncate(125);
+        }
+        let form = u8::from(payload.len() > 125) + u8::from(payload.len() > 65_535);
+        Sent { last: last || control, reserved: 0, opcode, masked: true, form, payload }
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
@@ -96,6 +118,19 @@ proptest! {
     #[test]
     fn noise_is_read_alike(bytes in vec(any::<u8>(), 0..60), sizes in vec(any::<u8>(), 0..3)) {
         frames(&bytes, &sizes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn large_messages_are_read_alike(sent in vec(large(), 1..6), sizes in vec(100_u8.., 0..4), cut in prop::option::weighted(0.2, any::<prop::sample::Index>())) {
+        let mut bytes: Vec<u8> = sent.iter().flat_map(Sent::bytes).collect();
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len() + 1));
+        }
+        frames_within(&bytes, &sizes, LARGE);
     }
 }
 

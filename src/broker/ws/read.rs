@@ -1,11 +1,15 @@
 //! Reads whole messages from a peer.
+//!
+//! A large message is admitted to the budget of [`Inflight`] before it is read; the reasoning stands there.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::super::inflight::{Inflight, SMALL, Share, deadline};
 use super::frame::{FrameError, FrameHead, Opcode, close_code, head_length, parse_head, unmask};
 
 /// Payload is read in steps of at most this size, so that a peer's claim about a length allocates nothing by itself.
@@ -29,6 +33,10 @@ pub(crate) enum ReadError {
     Io(#[from] io::Error),
     #[error("nothing was received for the idle time-out")]
     Idle,
+    #[error("a large message did not arrive in time")]
+    Slow,
+    #[error("large messages of other sessions left no memory for one of this for the idle time-out")]
+    Crowded,
     #[error("a message is larger than the limit of {0} bytes")]
     TooLarge(usize),
     #[error("broken WebSocket frame: {0}")]
@@ -40,14 +48,29 @@ pub(crate) struct MessageReader<R> {
     stream: R,
     idle: Duration,
     limit: usize,
+    inflight: Arc<Inflight>,
     /// The message of which some fragments are here.
     partial: Option<(Opcode, Vec<u8>)>,
+    /// What the message under way has of the budget, or the one that was handed over last.
+    admitted: Option<Admitted>,
+}
+
+/// A large message that may be read.
+struct Admitted {
+    share: Share,
+    until: Instant,
 }
 
 impl<R: AsyncRead + Unpin> MessageReader<R> {
-    /// `idle`: the longest silence; `limit`: the largest message in bytes.
-    pub(crate) fn new(stream: R, idle: Duration, limit: usize) -> Self {
-        Self { stream, idle, limit, partial: None }
+    /// `idle`: the longest silence; `limit`: the largest message in bytes; `inflight`: shared with all other readers.
+    pub(in crate::broker) fn new(stream: R, idle: Duration, limit: usize, inflight: Arc<Inflight>) -> Self {
+        Self { stream, idle, limit, inflight, partial: None, admitted: None }
+    }
+
+    /// Gives up the message under way and what it holds: no more is read.
+    pub(crate) fn finish(&mut self) {
+        self.partial = None;
+        self.admitted = None;
     }
 
     /// The stream, when reading is over.
@@ -55,8 +78,12 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         &mut self.stream
     }
 
-    /// The next message or control frame. Not cancel-safe: once dropped half-way, the reader is of no more use.
+    /// The next message or control frame; the one before counts as handled. Not cancel-safe: once dropped half-way, the
+    /// reader is of no more use.
     pub(crate) async fn next(&mut self) -> Result<Incoming, ReadError> {
+        if self.partial.is_none() {
+            self.admitted = None;
+        }
         loop {
             let head = self.head().await?;
             let incoming = if head.opcode.is_control() {
@@ -82,7 +109,12 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
     }
 
     async fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ReadError> {
-        timeout(self.idle, self.stream.read_exact(buffer)).await.map_err(|_| ReadError::Idle)??;
+        let silent = Instant::now() + self.idle;
+        let (until, error) = match &self.admitted {
+            Some(admitted) if admitted.until < silent => (admitted.until, ReadError::Slow),
+            _ => (silent, ReadError::Idle),
+        };
+        timeout_at(until, self.stream.read_exact(buffer)).await.map_err(|_| error)??;
         Ok(())
     }
 
@@ -110,17 +142,51 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         let room = self.limit.saturating_sub(start);
         let length = usize::try_from(head.length).ok().filter(|length| *length <= room);
         let length = length.ok_or(ReadError::TooLarge(self.limit))?;
-        while message.len() < start + length {
+        let total = start + length;
+        if !head.opcode.is_control() {
+            self.admit(total, head.last).await?;
+        }
+        let most = match (head.last, &self.admitted) {
+            (true, _) => total,
+            (false, Some(_)) => self.limit,
+            (false, None) => SMALL.min(self.limit),
+        };
+        while message.len() < total {
             let done = message.len();
-            let step = READ_STEP.min(start + length - done);
-            if length <= READ_STEP {
-                message.reserve_exact(step);
-            }
+            let step = READ_STEP.min(total - done);
+            make_room(&mut message, step, most);
             message.resize(done + step, 0);
             self.fill(&mut message[done..]).await?;
             unmask(&mut message[done..], head.mask, done - start);
         }
         Ok(message)
+    }
+
+    /// Sees to it that the message under way, of which so many bytes are known now, may be read.
+    async fn admit(&mut self, total: usize, last: bool) -> Result<(), ReadError> {
+        if let Some(admitted) = &mut self.admitted {
+            if last {
+                admitted.share.shrink(total);
+            }
+            return Ok(());
+        }
+        if total <= SMALL {
+            return Ok(());
+        }
+        let bytes = if last { total } else { self.limit };
+        let share = timeout(self.idle, self.inflight.take(bytes)).await.map_err(|_| ReadError::Crowded)?;
+        self.admitted = Some(Admitted { share, until: Instant::now() + deadline(self.idle, bytes) });
+        Ok(())
+    }
+}
+
+/// Makes room for a step. Doubled, so that a message of many small pieces is not copied for each of them, but never more
+/// than the message may still become.
+fn make_room(message: &mut Vec<u8>, step: usize, most: usize) {
+    let needed = message.len() + step;
+    if message.capacity() < needed {
+        let capacity = message.capacity().saturating_mul(2).min(most).max(needed);
+        message.reserve_exact(capacity - message.len());
     }
 }
 
@@ -152,7 +218,7 @@ mod tests {
     }
 
     async fn read_all(bytes: &[u8], limit: usize) -> (Vec<Incoming>, ReadError) {
-        let mut reader = MessageReader::new(bytes, Duration::from_secs(1), limit);
+        let mut reader = MessageReader::new(bytes, Duration::from_secs(1), limit, Inflight::new(limit, limit));
         let mut seen = Vec::new();
         loop {
             match reader.next().await {
@@ -209,7 +275,7 @@ mod tests {
     #[tokio::test]
     async fn silence_ends_the_reading() {
         let (_peer, stream) = tokio::io::duplex(64);
-        let mut reader = MessageReader::new(stream, Duration::from_millis(5), 100);
+        let mut reader = MessageReader::new(stream, Duration::from_millis(5), 100, Inflight::new(100, 100));
         assert!(matches!(reader.next().await, Err(ReadError::Idle)));
     }
 }

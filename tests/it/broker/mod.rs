@@ -4,6 +4,7 @@
 
 mod ca;
 mod door;
+mod frames;
 mod life_cycle;
 mod rig;
 mod session;

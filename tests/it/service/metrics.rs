@@ -77,6 +77,8 @@ async fn metrics_tell_of_jobs_and_nodes_while_they_run() {
             ("bunraku_sessions", 4.0),
             ("bunraku_sessions_refused_total{reason=\"tls\"}", 1.0),
             ("bunraku_session_queue_frames", 0.0),
+            ("bunraku_inflight_bytes", 0.0),
+            ("bunraku_inflight_waiting", 0.0),
             ("bunraku_store_queue_depth", 0.0),
             ("bunraku_store_trouble", 0.0),
             ("bunraku_commands_in_progress", 0.0),
