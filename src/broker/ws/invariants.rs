@@ -151,6 +151,7 @@ fn ours(bytes: &[u8], sizes: &[u8], limit: usize) -> Told {
     let mut heard = Vec::new();
     let (end, error) = runtime.block_on(async {
         loop {
+            assert!(reader.memory() <= limit, "{} bytes of memory between fragments", reader.memory());
             heard.push(match reader.next().await {
                 Ok(Incoming::Text(text)) => {
                     assert!(text.capacity() <= limit, "{} bytes of memory", text.capacity());

@@ -158,6 +158,39 @@ fn every_head_is_judged_alike() {
     }
 }
 
+/// A session with all that is allowed, cut off at every place and in pieces of every size.
+#[test]
+fn every_cut_is_judged_alike() {
+    let sent = |last, opcode, form, payload: &[u8]| Sent {
+        last,
+        reserved: 0,
+        opcode,
+        masked: true,
+        form,
+        payload: payload.to_vec(),
+    };
+    let (start, rest) = TEXT.as_bytes().split_at(7);
+    let session = [
+        sent(true, 1, 0, TEXT.as_bytes()),
+        sent(false, 1, 0, start),
+        sent(true, 9, 0, &[b'p'; 125]),
+        sent(false, 0, 1, b""),
+        sent(true, 10, 0, b"?"),
+        sent(true, 0, 2, rest),
+        sent(true, 2, 1, &[7; LIMIT]),
+        sent(true, 8, 0, b"\x03\xe8done"),
+        sent(true, 1, 0, b"nobody hears this"),
+    ];
+    let bytes = session.iter().flat_map(Sent::bytes).collect::<Vec<_>>();
+    for end in 0..=bytes.len() {
+        frames(&bytes[..end], &[1]);
+        frames(&bytes[..end], &[]);
+    }
+    for size in 1..=u8::MAX {
+        frames(&bytes, &[size]);
+    }
+}
+
 /// Every code that a close frame can have.
 #[test]
 fn every_close_code_is_judged_alike() {

@@ -67,6 +67,11 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         Self { stream, idle, limit, inflight, partial: None, admitted: None }
     }
 
+    /// Bytes of memory of the message under way between its fragments.
+    pub(super) fn memory(&self) -> usize {
+        self.partial.as_ref().map_or(0, |(_, message)| message.capacity())
+    }
+
     /// Gives up the message under way and what it holds: no more is read.
     pub(crate) fn finish(&mut self) {
         self.partial = None;
