@@ -287,6 +287,27 @@ mod tests {
         fn unsent(&self, _: Uuid) {}
     }
 
+    #[test]
+    fn every_end_has_the_code_of_the_documentation() {
+        let read = |error: ReadError| End::from(error).close().map(|close| close.code);
+        let codes = [
+            read(ReadError::Idle),
+            read(ws::FrameError::Unmasked.into()),
+            read(ws::FrameError::BadCloseCode(1005).into()),
+            read(ws::FrameError::NotUtf8.into()),
+            read(ws::FrameError::ReasonNotUtf8.into()),
+            read(ReadError::Slow),
+            read(ReadError::TooLarge(1)),
+            read(ReadError::Crowded),
+            read(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            End::ByPeer(Some(4000)).close().map(|close| close.code),
+            End::ByPeer(None).close().map(|close| close.code),
+        ];
+        let expected = [1001, 1002, 1002, 1007, 1007, 1008, 1009, 1013].map(Some);
+        assert_eq!(codes[..8], expected);
+        assert_eq!(codes[8..], [None, Some(4000), Some(1000)]);
+    }
+
     /// Tens of thousands of these wait at once, so what a session's task keeps is part of its contract.
     #[test]
     fn the_task_of_a_session_is_small() {

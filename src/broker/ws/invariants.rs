@@ -3,7 +3,7 @@
 //! The oracle is tungstenite's server side, which reads the same bytes. Where the two may differ, and why, is the table of
 //! [`Difference`], each with the exact circumstances in [`difference`]; everything else that differs is a bug of ours. What
 //! both take although a sender must not send it: a length in a longer form than it needs, on data frames (RFC 6455 §5.2
-//! binds the sender; refusing it would protect nothing).
+//! forbids to send it, and asks no receiver to fail for it; refusing it would protect nothing).
 
 use std::io;
 use std::pin::Pin;
