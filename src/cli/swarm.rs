@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustls_pki_types::ServerName;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use self::load::Load;
-use self::report::Server;
+use self::report::{Report, Server};
 use super::error::CliError;
 use super::exit::Exit;
+use super::output::Output;
 use super::{Context, seconds};
 use crate::ca::Authority;
 use crate::swarm::{Options, Profile, Span, Swarm};
@@ -34,7 +36,8 @@ Examples:
   bunraku swarm --dir /etc/bunraku --nodes 2000 --run-time 1s..30s --failing 2 --dropping 5 --for 10m --format json
 
 The agents are simulated: they speak the real protocol over real TLS, with certificates of the server's own CA that last
-three days and are kept nowhere, and run nothing. Each takes a file descriptor here and at the server: see `ulimit -n`.";
+three days and are kept nowhere, and run nothing. Each takes a file descriptor here and at the server: see `ulimit -n`.
+They come back when the server was away. SIGUSR1 shows the report so far, and the swarm goes on.";
 
 /// Simulate many nodes, to see what a server carries
 #[derive(Debug, clap::Args)]
@@ -52,6 +55,9 @@ pub(crate) struct SwarmArgs {
     /// What certnames begin with: swarms beside each other need names of their own
     #[arg(long, value_name = "TEXT", default_value = "node")]
     prefix: String,
+    /// So many nodes connect at the same time: few measure the server's work, as many as there are make a storm
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    connecting: u32,
     /// So many deploys on all nodes, one after the other; then the end
     #[arg(long, value_name = "N", default_value_t = 0)]
     jobs: u32,
@@ -67,8 +73,8 @@ pub(crate) struct SwarmArgs {
     /// Percent of the runs that fail
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     failing: f64,
-    /// Percent of the sessions that are cut in a minute
-    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
+    /// Percent of the sessions that are cut in a minute; above 100, each is cut more than once
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent_of_a_minute)]
     dropping: f64,
     /// Percent of the agents that take seconds to answer anything
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
@@ -85,9 +91,18 @@ pub(crate) struct SwarmArgs {
 }
 
 fn percent(text: &str) -> Result<f64, String> {
+    share(text, 100.0)
+}
+
+/// At most one cut of each session a second.
+fn percent_of_a_minute(text: &str) -> Result<f64, String> {
+    share(text, 6_000.0)
+}
+
+fn share(text: &str, most: f64) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err(format!("'{text}' is not a number between 0 and 100")),
+        Ok(percent) if (0.0..=most).contains(&percent) => Ok(percent / 100.0),
+        _ => Err(format!("'{text}' is not a number between 0 and {most}")),
     }
 }
 
@@ -105,6 +120,7 @@ pub(crate) async fn run(args: &SwarmArgs, ctx: &Context) -> Result<Exit, CliErro
         broker,
         server_name,
         prefix: args.prefix.clone(),
+        connecting: args.connecting as usize,
         profile: Profile {
             run_time: args.run_time,
             failing: args.failing,
@@ -114,17 +130,16 @@ pub(crate) async fn run(args: &SwarmArgs, ctx: &Context) -> Result<Exit, CliErro
             pxp: args.pxp,
         },
     };
+    // Before the long work of the certificates: whoever asks early must not end the swarm.
+    let mut asked = readable(signal(SignalKind::user_defined1()), "cannot take signals")?;
     let before = server.as_ref().map(Server::usage).transpose()?;
     let begun = Instant::now();
     let swarm = Swarm::start(&options, &authority).map_err(|error| CliError::Other(error.into()))?;
-    let made = begun.elapsed();
-    let mut report = Map::new();
-    report.insert("nodes".to_owned(), json!(args.nodes));
-    report.insert("certificates_seconds".to_owned(), report::rounded(made.as_secs_f64()));
+    let report = Report::new(&swarm, begun.elapsed());
     let played = async {
         all_connected(&swarm, &options, ctx).await;
-        report.insert("connect_seconds".to_owned(), report::rounded((begun.elapsed()).as_secs_f64()));
-        report.insert("handshakes".to_owned(), json!(swarm.handshakes()));
+        report.add("connect_seconds", report::rounded((begun.elapsed()).as_secs_f64()));
+        report.add("handshakes", json!(swarm.handshakes()));
         let idle = server.as_ref().map(Server::usage).transpose()?;
         let load = Load { swarm: &swarm, concurrency: args.concurrency, server: server.as_ref(), out: ctx.out };
         let mut jobs = Vec::new();
@@ -133,9 +148,9 @@ pub(crate) async fn run(args: &SwarmArgs, ctx: &Context) -> Result<Exit, CliErro
                 jobs.push(load.job(client).await?);
             }
         }
-        report.insert("jobs".to_owned(), Value::Array(jobs));
+        report.add("jobs", Value::Array(jobs));
         if let (Some(before), Some(idle)) = (before, idle) {
-            report.insert("server".to_owned(), report::server(before, idle, options.nodes));
+            report.add("server", report::server(before, idle, options.nodes));
         }
         match (args.lasting, args.jobs) {
             (Some(lasting), _) => sleep(Duration::from_secs(lasting).saturating_sub(begun.elapsed())).await,
@@ -147,12 +162,19 @@ pub(crate) async fn run(args: &SwarmArgs, ctx: &Context) -> Result<Exit, CliErro
     tokio::select! {
         done = played => done?,
         () = live::draw(&swarm, ctx.out) => {}
+        () = show_when_asked(&mut asked, &report, &swarm, ctx.out) => {}
         _ = ctrl_c() => {}
     }
-    report.insert("agents".to_owned(), json!(swarm.snapshot()));
-    report.insert("swarm_bytes_per_session".to_owned(), report::own_memory(options.nodes));
-    report::show(&Value::Object(report), ctx.out);
+    report.show(&swarm, ctx.out);
     Ok(Exit::Done)
+}
+
+/// Shows the report so far whenever somebody asks for it; the most runs at once begin anew with each.
+async fn show_when_asked(asked: &mut Signal, report: &Report, swarm: &Swarm, out: Output) {
+    while asked.recv().await.is_some() {
+        report.show(swarm, out);
+        swarm.forget_the_most_runs();
+    }
 }
 
 /// Waits until every agent is connected, and says how far that is.

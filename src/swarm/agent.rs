@@ -78,6 +78,8 @@ pub(super) struct Agent {
     spool: Uuid,
     shared: Arc<Shared>,
     slowness: Duration,
+    /// It had a session before.
+    returns: bool,
     runs: VecDeque<Run>,
     due: Vec<Due>,
 }
@@ -92,6 +94,7 @@ impl Agent {
             source,
             spool: Uuid::new_v4(),
             shared,
+            returns: false,
             runs: VecDeque::new(),
             due: Vec::new(),
         }
@@ -104,6 +107,7 @@ impl Agent {
             match self.connect().await {
                 Some(socket) => {
                     pause = FIRST_PAUSE;
+                    self.returns = true;
                     self.shared.gauge.connected.fetch_add(1, Ordering::Relaxed);
                     self.serve(socket).await;
                     self.shared.gauge.connected.fetch_sub(1, Ordering::Relaxed);
@@ -125,7 +129,9 @@ impl Agent {
         let socket = timeout(CONNECT_TIMEOUT, self.dial()).await.ok()?;
         match socket {
             Ok(socket) => {
-                self.shared.gauge.handshakes.add(begun.elapsed());
+                let gauge = &self.shared.gauge;
+                let times = if self.returns { &gauge.reconnects } else { &gauge.handshakes };
+                times.add(begun.elapsed());
                 Some(socket)
             }
             Err(error) => {
@@ -191,17 +197,21 @@ impl Agent {
 
     /// Says everything that is due, with one flush.
     async fn say(&mut self, now: Instant, socket: &mut Socket) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-        let due: Vec<Due> = self.due.extract_if(.., |due| due.at <= now).collect();
-        for Due { message, ends, .. } in due {
-            if let Some((transaction, results)) = ends
-                && let Some(run) = self.runs.iter_mut().find(|run| run.transaction == transaction)
-            {
-                self.shared.gauge.ended.fetch_add(1, Ordering::Relaxed);
-                run.results = Some(results);
-            }
+        let mut due: Vec<Due> = self.due.extract_if(.., |due| due.at <= now).collect();
+        // What is over is over, also where the session ends before it can be told: a status query finds it.
+        due.iter_mut().filter_map(|due| due.ends.take()).for_each(|(id, results)| self.end(&id, results));
+        for Due { message, .. } in due {
             socket.feed(Frame::text(message.encode())).await?;
         }
         socket.flush().await
+    }
+
+    fn end(&mut self, transaction: &str, results: Value) {
+        // One that is forgotten has ended as well.
+        self.shared.gauge.ended();
+        if let Some(run) = self.runs.iter_mut().find(|run| run.transaction == transaction) {
+            run.results = Some(results);
+        }
     }
 
     /// Takes a request; the answers fall due at once, or later.
@@ -232,7 +242,7 @@ impl Agent {
             self.shared.gauge.repeated.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.shared.gauge.started.fetch_add(1, Ordering::Relaxed);
+        self.shared.gauge.started();
         if self.runs.len() >= KNOWN {
             self.runs.pop_front();
         }

@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub runs_ended: u64,
     /// Requests under an id that the agent knows already.
     pub requests_repeated: u64,
+    /// The most runs that went on at one moment.
+    pub most_runs_at_once: u64,
 }
 
 /// The counters.
@@ -60,7 +62,12 @@ pub(super) struct Gauge {
     pub(super) started: AtomicU64,
     pub(super) ended: AtomicU64,
     pub(super) repeated: AtomicU64,
+    going: AtomicU64,
+    most: AtomicU64,
+    /// Of the first session of each agent.
     pub(super) handshakes: Latencies,
+    /// Of those who came back.
+    pub(super) reconnects: Latencies,
     /// Read on every request; the time itself only on the first one.
     watching: AtomicBool,
     first_request: Mutex<Option<Instant>>,
@@ -76,7 +83,26 @@ impl Gauge {
             runs_started: count(&self.started),
             runs_ended: count(&self.ended),
             requests_repeated: count(&self.repeated),
+            most_runs_at_once: count(&self.most),
         }
+    }
+
+    /// A run begins.
+    pub(super) fn started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        let going = self.going.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(going, Ordering::Relaxed);
+    }
+
+    /// A run is over. To be called before anybody is told, so that what comes next is never counted beside it.
+    pub(super) fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.going.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// From now on the most runs at once are those from now on.
+    pub(super) fn forget_the_most(&self) {
+        self.most.store(self.going.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     pub(super) fn watch_for_first_request(&self) {
@@ -99,6 +125,17 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_runs_at_once_are_those_of_the_busiest_moment_since_they_were_forgotten() {
+        let gauge = Gauge::default();
+        (0..3).for_each(|_| gauge.started());
+        (0..2).for_each(|_| gauge.ended());
+        gauge.started();
+        assert_eq!(gauge.snapshot().most_runs_at_once, 3);
+        gauge.forget_the_most();
+        assert_eq!(gauge.snapshot().most_runs_at_once, 2, "those that go on");
+    }
 
     #[test]
     fn percentiles_are_those_of_the_sorted_times() {

@@ -27,8 +27,6 @@ use self::agent::Agent;
 use self::gauge::Gauge;
 use self::identity::Identities;
 
-/// Handshakes at once, so that a storm of them measures the server and not this process.
-const HANDSHAKES: usize = 64;
 /// Connections from one loopback address; its ports run out not far above.
 const PER_ADDRESS: usize = 20_000;
 
@@ -41,6 +39,8 @@ pub struct Options {
     pub server_name: ServerName<'static>,
     /// Certnames are this, a number, and `.swarm`.
     pub prefix: String,
+    /// So many of them connect at the same time; the others wait for their turn.
+    pub connecting: usize,
     pub profile: Profile,
 }
 
@@ -79,7 +79,7 @@ impl Swarm {
             server_name: options.server_name.clone(),
             profile: options.profile,
             gauge: Arc::default(),
-            handshakes: Semaphore::new(HANDSHAKES),
+            handshakes: Semaphore::new(options.connecting),
         });
         let mut agents = JoinSet::new();
         for (number, name) in names.iter().enumerate() {
@@ -102,10 +102,21 @@ impl Swarm {
         self.gauge.snapshot()
     }
 
-    /// The times of all handshakes so far.
+    /// The times of each agent's first handshake.
     #[must_use]
     pub fn handshakes(&self) -> Percentiles {
         self.gauge.handshakes.percentiles()
+    }
+
+    /// The times of all handshakes of agents that came back.
+    #[must_use]
+    pub fn reconnects(&self) -> Percentiles {
+        self.gauge.reconnects.percentiles()
+    }
+
+    /// From now on the most runs at once are those from now on.
+    pub fn forget_the_most_runs(&self) {
+        self.gauge.forget_the_most();
     }
 
     /// From now on the next request is the first one.

@@ -1,12 +1,15 @@
 //! What a swarm has seen: memory and CPU of both sides, and the report for people and programs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
 
 use super::readable;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
+use crate::swarm::Swarm;
 
 /// The server's process on this machine.
 pub(super) struct Server(PathBuf);
@@ -45,12 +48,6 @@ fn resident(status: &str) -> u64 {
     kilobytes.unwrap_or_default() * 1_024
 }
 
-/// This process's memory, by session.
-pub(super) fn own_memory(nodes: usize) -> Value {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    json!(resident(&status) / nodes.max(1) as u64)
-}
-
 /// What the connected swarm costs the server.
 pub(super) fn server(before: Usage, idle: Usage, nodes: usize) -> Value {
     let count = nodes.max(1) as f64;
@@ -66,8 +63,36 @@ pub(super) fn rounded(number: f64) -> Value {
     json!((number * 1_000.0).round() / 1_000.0)
 }
 
-/// Prints the report.
-pub(super) fn show(report: &Value, out: Output) {
+/// What a swarm has come to so far.
+pub(super) struct Report(Mutex<Map<String, Value>>);
+
+impl Report {
+    /// Of a swarm whose certificates took that long.
+    pub(super) fn new(swarm: &Swarm, made: Duration) -> Self {
+        let mut figures = Map::new();
+        figures.insert("nodes".to_owned(), json!(swarm.names().len()));
+        figures.insert("certificates_seconds".to_owned(), rounded(made.as_secs_f64()));
+        Self(Mutex::new(figures))
+    }
+
+    /// Adds a figure.
+    pub(super) fn add(&self, name: &str, value: Value) {
+        self.0.lock().insert(name.to_owned(), value);
+    }
+
+    /// Prints what was added, and what the agents have seen until now.
+    pub(super) fn show(&self, swarm: &Swarm, out: Output) {
+        let mut figures = self.0.lock().clone();
+        figures.insert("agents".to_owned(), json!(swarm.snapshot()));
+        figures.insert("reconnects".to_owned(), json!(swarm.reconnects()));
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let memory = resident(&status) / swarm.names().len().max(1) as u64;
+        figures.insert("swarm_bytes_per_session".to_owned(), json!(memory));
+        show(&Value::Object(figures), out);
+    }
+}
+
+fn show(report: &Value, out: Output) {
     if out.is_json() {
         return out.json(report);
     }

@@ -1,6 +1,11 @@
 //! `bunraku swarm` against the real process: the report adds up, and what the profile says happens.
 
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
 
 use crate::support::process::{Served, TOKEN};
 use crate::support::service::Site;
@@ -13,13 +18,17 @@ async fn served() -> (Site, Served) {
     (site, served)
 }
 
-/// Runs a swarm to its end; its report.
-async fn swarm(site: &Site, served: &Served, arguments: &[&str]) -> Value {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bunraku"));
+fn command(site: &Site, served: &Served, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bunraku"));
     command.args(["swarm", "--format", "json", "--broker", &format!("localhost:{}", served.broker), "--dir"]);
     command.arg(site.ca.site()).args(arguments).env("BUNRAKU_TOKEN", TOKEN).env("BUNRAKU_CA", &site.config.ssl.ca);
-    let ended =
-        command.env("BUNRAKU_URL", format!("https://localhost:{}", served.client.port())).output().await.unwrap();
+    command.env("BUNRAKU_URL", format!("https://localhost:{}", served.client.port())).kill_on_drop(true);
+    command
+}
+
+/// Runs a swarm to its end; its report.
+async fn swarm(site: &Site, served: &Served, arguments: &[&str]) -> Value {
+    let ended = command(site, served, arguments).output().await.unwrap();
     assert!(ended.status.success(), "{ended:?}");
     serde_json::from_slice(&ended.stdout).unwrap()
 }
@@ -39,7 +48,11 @@ async fn a_swarm_runs_its_jobs_and_its_report_adds_up() {
     }
     let expected = json!({"connected": 40, "sessions_lost": 0, "connects_failed": 0, "runs_started": 80,
         "runs_ended": 80, "requests_repeated": 0});
-    assert_eq!(report["agents"], expected);
+    let mut agents = report["agents"].clone();
+    let most = agents.as_object_mut().unwrap().remove("most_runs_at_once").unwrap();
+    assert!((1..=40).contains(&most.as_u64().unwrap()), "{most}");
+    assert_eq!(agents, expected);
+    assert_eq!(report["reconnects"]["count"], 0);
     assert!(report["server"]["memory_bytes"].as_u64() > Some(0));
     let shown = served.client.get("/orchestrator/v1/jobs/1").await.unwrap();
     assert_eq!(shown["node_count"], 40);
@@ -66,4 +79,32 @@ async fn a_swarm_of_pxp_agents_whose_sessions_are_cut_comes_to_its_end() {
         assert_eq!(job["state"], "finished", "{report:#}");
     }
     assert_eq!(report["agents"]["runs_started"], 40, "nothing ran twice: {report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swarm_comes_back_after_a_crash_of_the_server_and_says_so_when_asked() {
+    let (site, mut served) = served().await;
+    let path = "/orchestrator/v1/inventory";
+    let all = |inventory: &Value| inventory["items"].as_array().unwrap().len() == 20;
+    let mut process = command(&site, &served, &["--nodes", "20"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut reports = BufReader::new(process.stdout.take().unwrap()).lines();
+    let pid = Pid::from_raw(process.id().unwrap().cast_signed()).unwrap();
+    served.client.until(path, all).await;
+    let names: Vec<String> = (0..20).map(|number| format!("node{number:05}.swarm")).collect();
+    let job = served.client.deploy(&json!({"environment": "", "scope": {"nodes": names}, "concurrency": 7})).await;
+    served.client.over(&job).await;
+
+    kill_process(pid, Signal::USR1).unwrap();
+    let report: Value = serde_json::from_str(&reports.next_line().await.unwrap().unwrap()).unwrap();
+    assert_eq!((&report["agents"]["runs_ended"], &report["reconnects"]["count"]), (&json!(20), &json!(0)));
+    assert!((1..=7).contains(&report["agents"]["most_runs_at_once"].as_u64().unwrap()), "{report}");
+
+    served.kill();
+    served.start();
+    served.client.until(path, all).await;
+    kill_process(pid, Signal::INT).unwrap();
+    let report: Value = serde_json::from_str(&reports.next_line().await.unwrap().unwrap()).unwrap();
+    assert_eq!((&report["agents"]["sessions_lost"], &report["reconnects"]["count"]), (&json!(20), &json!(20)));
+    assert_eq!(report["agents"]["most_runs_at_once"], 0, "counted anew since the report before");
+    assert!(process.wait().await.unwrap().success());
 }
