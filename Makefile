@@ -4,7 +4,7 @@ CARGO ?= cargo
 # A panicking test without a backtrace says too little in CI.
 export RUST_BACKTRACE ?= 1
 
-.PHONY: help demo check test crash simulate bench render
+.PHONY: help demo check test crash scale simulate bench render
 
 help:              ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test:              ## all tests; on Debian as root installs what the real-compon
 
 crash:             ## kill -9 of real processes: make crash N=1000 [SEED=7]; goes on where it was stopped
 	CRASH_N=$(or $(N),1000) CRASH_SEED=$(SEED) $(CARGO) test --release --test crash -- --nocapture
+
+scale:             ## thousands of nodes, and the figures: make scale N=10000 [CHURN=60]
+	SCALE_N=$(or $(N),10000) SCALE_CHURN=$(or $(CHURN),60) $(CARGO) test --release --test scale -- --nocapture
 
 simulate:          ## the engine against seeded worlds: make simulate SEEDS=300000, or SEEDS=17..18 for one
 	SIM_SEEDS=$(or $(SEEDS),10000) $(CARGO) test --release -p bunraku-actors --test sim promises -- --nocapture
