@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -26,6 +26,10 @@ const STOP_PACE: Duration = Duration::from_millis(1);
 const STOP_SPREAD: Duration = Duration::from_secs(5);
 /// So long the end of all sessions is awaited after they were told to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel keeps until they are accepted, if its own limit (`net.core.somaxconn`) is no lower. When a
+/// whole fleet comes back at once, who finds no room is not told: its kernel tries again later and later, up to a minute.
+const BACKLOG: u32 = 65_535;
 
 /// Why the broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +71,7 @@ impl Broker {
         let config = tls::server_config(&paths, Arc::clone(&verifier))?;
         let tls = Arc::new(ArcSwap::from_pointee(config));
         let listen_error = |source| BrokerError::Listen { address: options.listen, source };
-        let socket = TcpListener::bind(options.listen).await.map_err(listen_error)?;
+        let socket = listen(options.listen).map_err(listen_error)?;
         let address = socket.local_addr().map_err(listen_error)?;
         let router = Arc::new(Router::new(options, sessions, controller));
         let (stop, stopped) = watch::channel(false);
@@ -135,6 +139,14 @@ impl Broker {
             tracing::warn!("some sessions did not end in time");
         }
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The pause between two sessions when so many end because the broker stops.

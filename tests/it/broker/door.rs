@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bunraku::tls::{self, TlsPaths};
 use bunraku_actors::ports::Transport;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -200,4 +201,20 @@ async fn slow_handshakes_are_cut_off() {
         let _ = soon("a slow one to be cut off", slow.read_to_end(&mut answered)).await;
     }
     assert_eq!(rig.sessions.count(), 0);
+}
+
+#[tokio::test]
+async fn a_fleet_that_comes_back_at_once_finds_room_while_nobody_is_accepted() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let kernel = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    // More than a listener has room for that asks for nothing special.
+    let fleet = kernel.trim().parse::<usize>().unwrap().min(1_500);
+    let rig = Rig::start().await;
+    // On this thread, which is the broker's as well: it accepts nobody meanwhile.
+    let fleet: Vec<_> = (0..fleet)
+        .map(|_| std::net::TcpStream::connect_timeout(&rig.broker.address(), Duration::from_secs(5)).unwrap())
+        .collect();
+    let _agent = Box::pin(soon("a node to get in", rig.agent("a"))).await;
+    drop(fleet);
 }
