@@ -114,6 +114,7 @@ impl Setting {
             server_name: ServerName::try_from("localhost").unwrap(),
             prefix: "node".to_owned(),
             profile,
+            connecting: 64,
         };
         let authority = Authority::open(&site.ca.site().join("ca")).unwrap();
         let swarm = Swarm::start(&options, &authority).unwrap();
