@@ -37,7 +37,12 @@ pub(super) async fn storm(stage: &mut Stage) -> Swarm {
     let back = killed.elapsed();
     let answers = probe.end().await;
 
-    let report = swarm.report().await;
+    // The service knows of a session before its agent hears the answer.
+    let report = until("the swarm sees itself back", async || {
+        let report = swarm.report().await;
+        (report["agents"]["connected"] == json!(nodes)).then_some(report)
+    })
+    .await;
     let agents = &report["agents"];
     assert_eq!((&agents["connected"], &agents["sessions_lost"]), (&json!(nodes), &json!(nodes)), "{report:#}");
     assert_eq!((&report["handshakes"]["count"], &report["reconnects"]["count"]), (&json!(nodes), &json!(nodes)));
