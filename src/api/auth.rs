@@ -1,19 +1,25 @@
-//! Who calls, and whether they may: token → account → role (API §1.4).
+//! Who calls, and what they may do: token → account → roles → rights (API §1.4).
 //!
-//! Handlers name the role they need by the extractor they take: [`Viewer`], [`Operator`] or [`Admin`]. The token's text
-//! lives only as long as its hash takes to compute.
+//! Handlers name what they need by the extractor that they take: [`Viewer`] and its like want one permission, whatever it
+//! is limited to; [`Caller`] is anybody who is known, and the handler asks for the rest. A token's text lives only as long
+//! as its hash takes to compute, and tokens are found by their hash: how long that takes says nothing about the text.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use bunraku_actors::model::Owner;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web};
+use bunraku_actors::model::{EnvironmentName, Owner, Reach};
+use chrono::DateTime;
 use serde_json::json;
+use uuid::Uuid;
 
-use super::accounts::{Role, TokenHash, TokenRecord};
+use super::accounts::{TokenHash, TokenRecord};
 use super::error::ApiError;
 use super::request::Query;
+use super::rights::{Permission, Rights};
+use super::server::Peer;
 use super::state::State;
 
 /// The header that carries a token.
@@ -21,12 +27,26 @@ pub(crate) const TOKEN_HEADER: &str = "X-Authentication";
 /// The query parameter that carries one, for GET only.
 pub(crate) const TOKEN_PARAMETER: &str = "token";
 
+/// What a caller shows to be known.
+#[derive(Clone)]
+enum Proof {
+    Token(TokenHash),
+    /// A client certificate that stands for a login.
+    Certificate(String),
+}
+
 /// An authenticated caller.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) token: TokenRecord,
-    hash: TokenHash,
+    pub(crate) roles: Vec<String>,
+    pub(crate) rights: Arc<Rights>,
+    proof: Proof,
 }
+
+/// Remembered with a request once its caller is known, for the log of what was done.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownLogin(pub(crate) String);
 
 impl Caller {
     /// The caller as the owner of a job.
@@ -35,75 +55,197 @@ impl Caller {
             id: self.token.owner_id.to_string(),
             login: self.token.login.clone(),
             display_name: self.token.display_name.clone(),
-            role: self.token.role.name().to_owned(),
+            role: self.roles.join(","),
         }
     }
 
-    /// Whether the token still holds; long answers ask again and again.
+    /// Whether the caller is still known; long answers ask again and again.
     pub(crate) async fn still_valid(&self, state: &State) -> bool {
-        check(state, self.hash).await.is_ok()
+        match &self.proof {
+            Proof::Token(hash) => check(state, *hash).await.is_ok(),
+            Proof::Certificate(name) => state.rules.load().login_of(name).is_some(),
+        }
+    }
+
+    /// Refuses a caller without this permission.
+    pub(crate) fn must(&self, permission: Permission) -> Result<(), ApiError> {
+        if self.rights.may(permission) { Ok(()) } else { Err(self.lacks(permission, None)) }
+    }
+
+    /// The nodes on which the caller may act, with this task or plan and in this environment.
+    ///
+    /// # Errors
+    /// 403 when on none.
+    pub(crate) fn reach(
+        &self,
+        permission: Permission,
+        instance: Option<&str>,
+        environment: Option<&EnvironmentName>,
+    ) -> Result<Reach, ApiError> {
+        reach_of(&self.rights, &self.token.login, permission, instance, environment)
+    }
+
+    /// Refuses a caller who may not do it with this task, plan or group.
+    pub(crate) fn must_with(&self, permission: Permission, instance: &str) -> Result<(), ApiError> {
+        if self.rights.may_with(permission, instance) { Ok(()) } else { Err(self.lacks(permission, Some(instance))) }
+    }
+
+    /// Whether somebody's thing is the caller's own.
+    pub(crate) fn owns(&self, owner: &Owner) -> bool {
+        owner.id == self.token.owner_id.to_string()
+    }
+
+    fn lacks(&self, permission: Permission, instance: Option<&str>) -> ApiError {
+        lacks(&self.token.login, permission, instance)
     }
 }
 
-/// A caller who may look.
-pub(crate) struct Viewer(pub(crate) Caller);
-/// A caller who may run and stop.
-pub(crate) struct Operator(pub(crate) Caller);
-/// A caller who may manage tokens.
-pub(crate) struct Admin(pub(crate) Caller);
+/// The nodes on which somebody with these rights may act.
+///
+/// # Errors
+/// 403 when on none.
+pub(crate) fn reach_of(
+    rights: &Rights,
+    login: &str,
+    permission: Permission,
+    instance: Option<&str>,
+    environment: Option<&EnvironmentName>,
+) -> Result<Reach, ApiError> {
+    rights.reach(permission, instance, environment).ok_or_else(|| {
+        let mut error = lacks(login, permission, instance);
+        if rights.may(permission)
+            && let Some(environment) = environment
+        {
+            let with = instance.map(|instance| format!(" with {instance}")).unwrap_or_default();
+            let msg = format!("{login} lacks the permission {}{with} in environment {environment}", permission.name());
+            let details = json!({ "permission": permission.name(), "instance": instance, "environment": environment });
+            error = ApiError::not_permitted(msg, details);
+        }
+        error
+    })
+}
+
+fn lacks(login: &str, permission: Permission, instance: Option<&str>) -> ApiError {
+    let name = permission.name();
+    let with = instance.map(|instance| format!(" with {instance}")).unwrap_or_default();
+    let mut details = json!({ "permission": name });
+    if let Some(instance) = instance {
+        details["instance"] = json!(instance);
+    }
+    ApiError::not_permitted(format!("{login} lacks the permission {name}{with}"), details)
+}
 
 type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
-macro_rules! extractor {
-    ($name:ident) => {
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Extraction<Self>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move { identify(&req).await })
+    }
+}
+
+macro_rules! extractors {
+    ($($(#[$doc:meta])* $name:ident: $permission:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(pub(crate) Caller);
+
         impl FromRequest for $name {
             type Error = ApiError;
             type Future = Extraction<Self>;
 
             fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
                 let req = req.clone();
-                Box::pin(async move { authorize(&req, Role::$name).await.map(Self) })
+                Box::pin(async move { authorize(&req, Permission::$permission).await.map(Self) })
             }
         }
-    };
+    )*};
 }
 
-extractor!(Viewer);
-extractor!(Operator);
-extractor!(Admin);
+extractors! {
+    /// A caller who may look.
+    Viewer: View;
+    /// A caller who may let jobs go on.
+    Resumer: ResumeJobs;
+    /// A caller who may make task targets.
+    TargetEditor: EditTaskTargets;
+    /// A caller who may compare ledgers.
+    Verifier: VerifyLedgers;
+    /// A caller who may drain the service.
+    Drainer: Drain;
+    /// A caller who may manage users and tokens.
+    AccountManager: ManageAccounts;
+    /// A caller who may read the audit log.
+    Auditor: ReadAudit;
+}
 
-/// The caller of a request, if their role includes `needed`.
-pub(crate) async fn authorize(req: &HttpRequest, needed: Role) -> Result<Caller, ApiError> {
+/// The caller of a request, if they have the permission on anything.
+pub(crate) async fn authorize(req: &HttpRequest, permission: Permission) -> Result<Caller, ApiError> {
+    let caller = identify(req).await?;
+    caller.must(permission)?;
+    Ok(caller)
+}
+
+/// The caller of a request: by a token, else by a certificate that stands for a login.
+async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
     let state = req.app_data::<web::Data<State>>().expect("every app is built with a state");
-    let text = presented_token(req).ok_or_else(|| {
-        ApiError::unauthenticated("puppetlabs.rbac/user-unauthenticated", "Route requires authentication")
-    })?;
-    let hash = TokenHash::of(&text);
-    let token = check(state, hash).await?;
-    state.accounts.touch_token(token.id, state.now());
-    if token.role < needed {
-        let msg = format!(
-            "the role {} of {} does not permit this: it takes {}",
-            token.role.name(),
-            token.login,
-            needed.name()
-        );
-        return Err(ApiError::not_permitted(msg, json!({ "role": token.role.name(), "needed": needed.name() })));
+    let rules = state.rules.load();
+    let caller = match presented_token(req) {
+        Some(text) => {
+            let hash = TokenHash::of(&text);
+            let token = check(state, hash).await?;
+            state.accounts.touch_token(token.id, state.now());
+            let roles = if token.role.is_empty() { rules.roles_of(&token.login) } else { vec![token.role.clone()] };
+            Caller { rights: rules.rights(&roles), roles, token, proof: Proof::Token(hash) }
+        }
+        None => {
+            let name = req.conn_data::<Peer>().and_then(|peer| peer.certname.clone());
+            let known = name.and_then(|name| Some((rules.login_of(name.as_str())?.to_owned(), name.to_string())));
+            let (login, name) = known.ok_or_else(|| {
+                ApiError::unauthenticated("puppetlabs.rbac/user-unauthenticated", "Route requires authentication")
+            })?;
+            let roles = rules.roles_of(&login);
+            let token = of_certificate(&login);
+            Caller { rights: rules.rights(&roles), roles, token, proof: Proof::Certificate(name) }
+        }
+    };
+    req.extensions_mut().insert(KnownLogin(caller.token.login.clone()));
+    Ok(caller)
+}
+
+/// A record like that of a token, for a login that a certificate stands for. Its id follows from the login.
+fn of_certificate(login: &str) -> TokenRecord {
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_X500, login.as_bytes());
+    TokenRecord {
+        id,
+        owner_id: id,
+        login: login.to_owned(),
+        display_name: login.to_owned(),
+        role: String::new(),
+        description: String::new(),
+        created_at: DateTime::UNIX_EPOCH,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+        user_revoked: false,
     }
-    Ok(Caller { token, hash })
 }
 
 async fn check(state: &State, hash: TokenHash) -> Result<TokenRecord, ApiError> {
-    let found = state.accounts.token(hash).await?;
-    let token = found.ok_or_else(|| {
-        ApiError::unauthenticated("puppetlabs.rbac/invalid-token", "The provided token is not valid.")
-    })?;
+    let refused = |kind, msg| Err(ApiError::unauthenticated(kind, msg));
+    let Some(token) = state.accounts.token(hash).await? else {
+        return refused("puppetlabs.rbac/invalid-token", "The provided token is not valid.");
+    };
+    if token.user_revoked {
+        return refused("puppetlabs.rbac/user-revoked", "The user of the token has been revoked.");
+    }
     if token.revoked_at.is_some() {
-        let msg = "Authentication token has been revoked.";
-        return Err(ApiError::unauthenticated("puppetlabs.rbac/token-revoked", msg));
+        return refused("puppetlabs.rbac/token-revoked", "Authentication token has been revoked.");
     }
     if token.expires_at.is_some_and(|end| end <= state.now()) {
-        return Err(ApiError::unauthenticated("puppetlabs.rbac/token-expired", "The provided token has expired."));
+        return refused("puppetlabs.rbac/token-expired", "The provided token has expired.");
     }
     Ok(token)
 }

@@ -1,40 +1,217 @@
-//! `POST /command/…`: deploy, task, stop (API §4).
+//! `POST /command/…` that make or stop jobs: deploy, task, stop (API §4.1, §4.2, §4.4).
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bunraku_actors::model::{
+    Common, DeployCommand, EnvironmentName, JobId, OnceKey, Reach, Scope, StopMode, TaskCommand,
+};
+use bunraku_actors::ports::{JobRecord, NodeOrder, NodeQuery};
+use serde_json::json;
 
-use super::auth::Operator;
+use super::auth::Caller;
+use super::document::PAGE;
 use super::links::Links;
+use super::once::once;
+use super::records::Made;
 use super::request::{Body, StopRequest, deploy_command, read_body, stop_request, task_command};
+use super::rights::{Permission, Rights};
 use super::state::State;
 use super::types::{Started, Stopped};
-use super::{Answer, json, observe};
+use super::{Answer, ApiError, auth, json, observe};
 
 /// Starts a Puppet run; 202 after the job is committed.
-pub(super) async fn deploy(
-    req: HttpRequest,
-    state: web::Data<State>,
-    Operator(caller): Operator,
-    body: Body,
-) -> Answer {
+pub(super) async fn deploy(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunPuppet)?;
     let body = read_body(body, &state.options).await?;
-    let job = state.orchestrator.deploy(deploy_command(&body, caller.owner())?).await?;
-    observe::note_job(&req, job);
-    json(StatusCode::ACCEPTED, &Started::new(job, &Links::of(&req, &state.options)))
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let mut command = deploy_command(&body, caller.owner())?;
+        permit_deploy(&mut command, &caller.rights, &caller.token.login)?;
+        command.common.once = key;
+        Ok(Made::Job(state.orchestrator.deploy(command).await?))
+    });
+    accepted(&req, &state, made.await?)
 }
 
 /// Starts a task; 202 after the job is committed.
-pub(super) async fn task(req: HttpRequest, state: web::Data<State>, Operator(caller): Operator, body: Body) -> Answer {
+pub(super) async fn task(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunTasks)?;
     let body = read_body(body, &state.options).await?;
-    let job = state.orchestrator.task(task_command(&body, caller.owner())?).await?;
-    observe::note_job(&req, job);
-    json(StatusCode::ACCEPTED, &Started::new(job, &Links::of(&req, &state.options)))
+    let made = once(&req, &state, &caller, &body, async |key| {
+        start_task(&state, &caller, task_command(&body, caller.owner())?, key).await
+    });
+    accepted(&req, &state, made.await?)
+}
+
+/// Starts a checked task, if its owner may.
+pub(super) async fn start_task(
+    state: &State,
+    caller: &Caller,
+    mut command: TaskCommand,
+    key: Option<OnceKey>,
+) -> Result<Made, ApiError> {
+    permit_task(&mut command, &caller.rights, &caller.token.login)?;
+    command.common.once = key;
+    Ok(Made::Job(state.orchestrator.task(command).await?))
+}
+
+/// Limits a deploy to what its owner may act on.
+///
+/// # Errors
+/// 403 when that is nothing; 400 `query-error` for a query that they may not ask.
+pub(super) fn permit_deploy(command: &mut DeployCommand, rights: &Rights, login: &str) -> Result<(), ApiError> {
+    permit_scope(&command.scope, rights, login)?;
+    let environment = command.environment.as_ref();
+    command.common.reach = auth::reach_of(rights, login, Permission::RunPuppet, None, environment)?;
+    Ok(())
+}
+
+/// As [`permit_deploy`], for a task.
+///
+/// # Errors
+/// The same.
+pub(super) fn permit_task(command: &mut TaskCommand, rights: &Rights, login: &str) -> Result<(), ApiError> {
+    permit_scope(&command.scope, rights, login)?;
+    let (task, environment) = (command.task.as_str(), Some(&command.environment));
+    command.common.reach = auth::reach_of(rights, login, Permission::RunTasks, Some(task), environment)?;
+    Ok(())
+}
+
+fn permit_scope(scope: &Scope, rights: &Rights, login: &str) -> Result<(), ApiError> {
+    match scope {
+        Scope::Query(_) if !rights.may(Permission::QueryNodes) => Err(ApiError::query_not_permitted(login)),
+        Scope::NodeGroup(group) if !rights.may_with(Permission::ViewGroups, group) => {
+            let msg = format!("{login} lacks the permission {} with {group}", Permission::ViewGroups.name());
+            Err(ApiError::not_permitted(msg, json!({ "permission": Permission::ViewGroups.name(), "instance": group })))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Stops a job; 202 with its node counts after the stop is committed.
-pub(super) async fn stop(req: HttpRequest, state: web::Data<State>, _: Operator, body: Body) -> Answer {
-    let StopRequest { job, mode } = stop_request(&read_body(body, &state.options).await?)?;
-    observe::note_job(&req, job);
-    let counts = state.orchestrator.stop(job, mode).await?;
-    json(StatusCode::ACCEPTED, &Stopped::new(job, &counts, &Links::of(&req, &state.options)))
+pub(super) async fn stop(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::View)?;
+    let body = read_body(body, &state.options).await?;
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let StopRequest { job, mode } = stop_request(&body)?;
+        observe::note_job(&req, job);
+        let counts = stop_permitted(&state, &caller, job, mode).await?;
+        if let Some(key) = key {
+            state.records.remember(key, counts.clone()).await?;
+        }
+        Ok(counts)
+    });
+    accepted(&req, &state, made.await?)
+}
+
+async fn stop_permitted(state: &State, caller: &Caller, job: JobId, mode: StopMode) -> Result<Made, ApiError> {
+    let record = state.orchestrator.store().job(job).await?.ok_or_else(|| ApiError::unknown_job(&job.to_string()))?;
+    permit_stop(state, caller, &record).await?;
+    Ok(Made::Stopped { job, counts: state.orchestrator.stop(job, mode).await? })
+}
+
+/// Whether the caller may stop this job: it is their own, or they may on all of its nodes.
+async fn permit_stop(state: &State, caller: &Caller, record: &JobRecord) -> Result<(), ApiError> {
+    if caller.owns(&record.header.owner) {
+        return Ok(());
+    }
+    let reach = caller.reach(Permission::StopJobs, None, record.header.environment.as_ref())?;
+    if reach == Reach::All {
+        return Ok(());
+    }
+    let mut query = NodeQuery {
+        job: record.id,
+        states: Vec::new(),
+        order: NodeOrder::Name,
+        descending: false,
+        offset: 0,
+        limit: PAGE,
+        after: None,
+        with_results: false,
+    };
+    loop {
+        let page = state.orchestrator.store().nodes(query.clone()).await?;
+        if let Some(beyond) = page.items.iter().find(|node| !reach.covers(&node.name)) {
+            let msg = format!(
+                "job {} has nodes on which {} may stop nothing, such as {}",
+                record.id, caller.token.login, beyond.name
+            );
+            let details = json!({ "permission": Permission::StopJobs.name(), "example": beyond.name });
+            return Err(ApiError::not_permitted(msg, details));
+        }
+        query.offset += page.items.len() as u64;
+        if page.items.is_empty() || query.offset >= u64::from(record.header.node_count) {
+            return Ok(());
+        }
+    }
+}
+
+/// The answer to a command that was carried out, now or before.
+pub(super) fn accepted(req: &HttpRequest, state: &State, made: Made) -> Result<HttpResponse, ApiError> {
+    let links = Links::of(req, &state.options);
+    match made {
+        Made::Job(job) => {
+            observe::note_job(req, job);
+            json(StatusCode::ACCEPTED, &Started::new(job, &links))
+        }
+        Made::Stopped { job, counts } => {
+            observe::note_job(req, job);
+            json(StatusCode::ACCEPTED, &Stopped::new(job, &counts, &links))
+        }
+        Made::Plan(plan) | Made::PlanOver(plan) => json(StatusCode::ACCEPTED, &json!({ "name": plan.to_string() })),
+        Made::TaskTarget(id) => {
+            let id_link = links.at(&format!("scopes/task_targets/{id}"));
+            json(StatusCode::OK, &json!({ "task_target": { "id": id_link, "name": id.to_string() } }))
+        }
+        Made::Schedule(id) => {
+            let link = links.schedule(id);
+            json(StatusCode::OK, &json!({ "scheduled_job": { "id": link, "name": id.to_string() } }))
+        }
+    }
+}
+
+/// A command that makes a job.
+#[derive(Debug)]
+pub(super) enum JobCommand {
+    Deploy(DeployCommand),
+    Task(TaskCommand),
+}
+
+impl JobCommand {
+    /// What both kinds have.
+    pub(super) fn common(&mut self) -> &mut Common {
+        match self {
+            Self::Deploy(command) => &mut command.common,
+            Self::Task(command) => &mut command.common,
+        }
+    }
+
+    /// Where it looks for what it runs; `None` where that does not matter.
+    pub(super) fn environment(&self) -> Option<&EnvironmentName> {
+        match self {
+            Self::Deploy(command) => command.environment.as_ref(),
+            Self::Task(command) => Some(&command.environment),
+        }
+    }
+
+    /// Limits it to what its owner may act on.
+    ///
+    /// # Errors
+    /// As for the command itself.
+    pub(super) fn permit(&mut self, rights: &Rights, login: &str) -> Result<(), ApiError> {
+        match self {
+            Self::Deploy(command) => permit_deploy(command, rights, login),
+            Self::Task(command) => permit_task(command, rights, login),
+        }
+    }
+
+    /// Has the engine carry it out.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) async fn start(self, state: &State) -> Result<JobId, ApiError> {
+        Ok(match self {
+            Self::Deploy(command) => state.orchestrator.deploy(command).await?,
+            Self::Task(command) => state.orchestrator.task(command).await?,
+        })
+    }
 }

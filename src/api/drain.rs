@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde::Serialize;
 
-use super::auth::{Admin, Viewer};
+use super::auth::{Drainer, Viewer};
 use super::request::{Body, read_body};
 use super::state::State;
 use super::{Answer, ApiError, ok};
@@ -22,7 +22,7 @@ pub(super) async fn show(state: web::Data<State>, _: Viewer) -> Answer {
 }
 
 /// Starts or ends a drain. A service that is shutting down stays drained, and the answer says so.
-pub(super) async fn set(state: web::Data<State>, Admin(caller): Admin, body: Body) -> Answer {
+pub(super) async fn set(state: web::Data<State>, Drainer(caller): Drainer, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
     body.only(&["drain"])?;
     let drain = body.flag("drain")?.ok_or_else(|| ApiError::missing("drain"))?;

@@ -11,7 +11,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use bunraku_actors::handle::OrchestratorError;
 use bunraku_actors::model::InvalidName;
-use bunraku_actors::ports::{DirectoryError, StoreError};
+use bunraku_actors::ports::{DirectoryError, Refusal, StoreError};
 use serde_json::{Value, json};
 
 use super::JSON;
@@ -19,6 +19,8 @@ use super::JSON;
 /// Seconds after which a client may try again what was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
+/// Of an answer that is replaced by the first one; no client sees it.
+const REPEATED: &str = "puppetlabs.orchestrator/repeated";
 /// Errors name the key and the value, and do not repeat a whole request: messages are cut here.
 const LONGEST_MESSAGE: usize = 1_000;
 /// And so is every text among the details.
@@ -110,6 +112,66 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-job", msg, json!({ "job": name }))
     }
 
+    /// 404 `unknown-plan`: this service runs no plans, whatever their name.
+    #[must_use]
+    pub fn unknown_plan(name: &str) -> Self {
+        let name: String = name.chars().take(80).collect();
+        let msg = format!(
+            "Unknown plan {name}: this service knows no plans; run it with Bolt, which tells this service of it"
+        );
+        Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-plan", msg, json!({ "plan": name }))
+    }
+
+    /// 404 `unknown-task-target`.
+    #[must_use]
+    pub fn unknown_task_target(name: &str) -> Self {
+        let name: String = name.chars().take(80).collect();
+        let msg = format!("Unknown task target {name}");
+        let kind = "puppetlabs.orchestrator/unknown-task-target";
+        Self::new(StatusCode::NOT_FOUND, kind, msg, json!({ "task_target": name }))
+    }
+
+    /// 404 `mismatched-job-event-id`: there is no such event of that plan job.
+    #[must_use]
+    pub fn mismatched_event(plan: &str, event: &str) -> Self {
+        let event: String = event.chars().take(80).collect();
+        let msg = format!("Plan job {plan} has no event {event}");
+        let kind = "puppetlabs.orchestrator/mismatched-job-event-id";
+        Self::new(StatusCode::NOT_FOUND, kind, msg, json!({ "plan_job": plan, "event": event }))
+    }
+
+    /// 400 `invalid-time`: what is scheduled lies in the past.
+    #[must_use]
+    pub fn invalid_time(key: &str, shown: &str) -> Self {
+        let msg = format!("{key} must lie in the future, unlike {shown}");
+        let kind = "puppetlabs.orchestrator/invalid-time";
+        Self::new(StatusCode::BAD_REQUEST, kind, msg, json!({ "key": key, "value": shown }))
+    }
+
+    /// 400 `disabled-scheduled-job`.
+    #[must_use]
+    pub fn disabled_schedule(name: &str) -> Self {
+        let msg = format!("The scheduled job {name} is disabled and cannot be changed");
+        let kind = "puppetlabs.orchestrator/disabled-scheduled-job";
+        Self::new(StatusCode::BAD_REQUEST, kind, msg, json!({ "scheduled_job": name }))
+    }
+
+    /// Whether the very same request may succeed, or may have succeeded: nothing is wrong with it.
+    pub(super) fn is_transient(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE || self.details["outcome"] == "unknown"
+    }
+
+    /// Whether the command was carried out before, under the same key.
+    pub(super) fn is_repeat(&self) -> bool {
+        self.kind == REPEATED
+    }
+
+    /// The error as a body: `kind`, `msg`, `details`.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        json!({ "kind": self.kind, "msg": self.msg, "details": self.details })
+    }
+
     /// 404 for a route, or a thing that has no kind of its own.
     #[must_use]
     pub fn not_found(msg: impl Into<String>) -> Self {
@@ -154,6 +216,28 @@ impl ApiError {
     #[must_use]
     pub fn not_permitted(msg: impl Into<String>, details: Value) -> Self {
         Self::new(StatusCode::FORBIDDEN, "puppetlabs.orchestrator/not-permitted", msg, details)
+    }
+
+    /// 400 `query-error` for somebody who may not choose nodes by a query (API §1.4).
+    #[must_use]
+    pub fn query_not_permitted(login: &str) -> Self {
+        let msg = format!("{login} lacks the permission nodes:view_data, which a query takes");
+        let details = json!({ "permission": "nodes:view_data" });
+        Self::new(StatusCode::BAD_REQUEST, "puppetlabs.orchestrator/query-error", msg, details)
+    }
+
+    /// 409 for a login that is taken.
+    #[must_use]
+    pub fn login_taken(login: &str) -> Self {
+        let msg = format!("there is a user {login} already");
+        Self::new(StatusCode::CONFLICT, "puppetlabs.rbac/conflict", msg, json!({ "login": login }))
+    }
+
+    /// 429: too many attempts.
+    #[must_use]
+    pub fn too_many_attempts() -> Self {
+        let msg = "too many attempts to log in: wait a minute";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "puppetlabs.rbac/too-many-attempts", msg, json!({}))
     }
 
     /// 503: try again later.
@@ -221,8 +305,7 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.insert_header((ALLOW, self.allowed_methods()));
         }
-        let body = json!({ "kind": self.kind, "msg": self.msg, "details": self.details });
-        response.body(body.to_string())
+        response.body(self.body().to_string())
     }
 }
 
@@ -252,6 +335,9 @@ impl From<OrchestratorError> for ApiError {
             OrchestratorError::Invalid { key, message } => Self::invalid(&key, message),
             OrchestratorError::QueryUnsupported(_) => bad_request("puppetlabs.orchestrator/query-error", json!({})),
             OrchestratorError::UnknownJob(job) => Self::unknown_job(&job.to_string()),
+            OrchestratorError::OutOfReach { refused, of, example } => {
+                Self::not_permitted(msg, json!({ "refused": refused, "of": of, "example": example }))
+            }
             OrchestratorError::Busy | OrchestratorError::Unavailable(_) => Self::unavailable(msg),
             // Not a 503: that would invite the client to send the command a second time.
             OrchestratorError::Unknown(_) => Self::internal(msg).with_details(json!({ "outcome": "unknown" })),
@@ -265,6 +351,27 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Failed(_) => Self::unavailable(error.to_string()),
+            StoreError::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let msg = refusal.to_string();
+        match refusal {
+            Refusal::UnknownPlan(plan) => Self::unknown_job(&plan.to_string()),
+            Refusal::PlanOver(plan) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "puppetlabs.orchestrator/plan-already-finished",
+                msg,
+                json!({ "plan_job": plan.to_string() }),
+            ),
+            Refusal::OtherCommand(key) => {
+                let kind = "puppetlabs.orchestrator/idempotency-key-reused";
+                Self::new(StatusCode::CONFLICT, kind, msg, json!({ "key": key }))
+            }
+            Refusal::Repeated(_) | Refusal::Again => Self::new(StatusCode::CONFLICT, REPEATED, msg, json!({})),
         }
     }
 }

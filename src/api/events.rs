@@ -32,7 +32,7 @@ pub(super) async fn list(
 }
 
 /// A stream for those who name it and do not like JSON better; wildcards alone get the document.
-fn wants_stream(req: &HttpRequest) -> bool {
+pub(super) fn wants_stream(req: &HttpRequest) -> bool {
     let Ok(accept) = Accept::parse(req) else { return false };
     let quality = |media: &str| accept.iter().find(|item| item.item.essence_str() == media).map(|item| item.quality);
     match (quality("text/event-stream"), quality("application/json")) {

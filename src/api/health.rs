@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::accounts::Role;
+use super::rights::Permission;
 use super::state::State;
 use super::{Answer, ApiError, auth, json};
 
@@ -33,7 +33,7 @@ pub(super) async fn ready(state: web::Data<State>) -> Answer {
 /// Metrics as Prometheus reads them, for loopback callers or with a token.
 pub(super) async fn metrics(req: HttpRequest, state: web::Data<State>) -> Answer {
     if !req.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        auth::authorize(&req, Role::Viewer).await?;
+        auth::authorize(&req, Permission::View).await?;
     }
     let handle = state.metrics.as_ref().ok_or_else(|| ApiError::not_found("this server keeps no metrics"))?;
     (state.before_metrics)();

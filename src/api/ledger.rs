@@ -5,7 +5,7 @@ use bunraku_actors::model::JobId;
 use bunraku_actors::ports::StoreError;
 use chrono::{DateTime, Utc};
 
-use super::auth::Operator;
+use super::auth::Verifier;
 use super::request::{Body, job_id, read_body};
 use super::state::State;
 use super::types::ledger::LedgerScope;
@@ -37,11 +37,12 @@ impl From<LedgerRefusal> for ApiError {
 }
 
 /// Compares, and answers with the report.
-pub(super) async fn verify(state: web::Data<State>, Operator(_): Operator, body: Body) -> Answer {
+pub(super) async fn verify(state: web::Data<State>, Verifier(caller): Verifier, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
     body.only(&["job", "since"])?;
     let job = body.text("job")?.map(job_id).transpose()?;
     let since = body.text("since")?.map(time).transpose()?;
+    tracing::info!(by = caller.token.login, "ledgers are compared");
     let report = (state.verify_ledgers)(LedgerScope { job, since }).await?;
     ok(&report)
 }

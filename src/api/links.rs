@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HOST;
-use bunraku_actors::model::{EnvironmentName, EventSeq, JobId, TaskName};
+use bunraku_actors::model::{EnvironmentName, EventSeq, JobId, PlanId, ScheduleId, TaskName};
 
 use super::state::Options;
 use super::types::Link;
@@ -57,6 +57,18 @@ impl Links {
     #[must_use]
     pub(crate) fn events(&self, job: JobId, start: EventSeq) -> String {
         self.at(&format!("jobs/{job}/events?start={start}"))
+    }
+
+    /// A plan job.
+    #[must_use]
+    pub(crate) fn plan_job(&self, plan: PlanId) -> String {
+        self.at(&format!("plan_jobs/{plan}"))
+    }
+
+    /// A scheduled job.
+    #[must_use]
+    pub(crate) fn schedule(&self, id: ScheduleId) -> String {
+        self.at(&format!("scheduled_jobs/environment_jobs/{id}"))
     }
 
     /// An environment.

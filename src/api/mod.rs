@@ -5,6 +5,7 @@
 //! here knows the store's or the broker's implementation, nor an actor.
 
 pub mod accounts;
+mod audit;
 mod auth;
 mod command;
 mod document;
@@ -12,6 +13,7 @@ mod drain;
 mod environments;
 mod error;
 mod events;
+mod feed;
 mod files;
 mod health;
 mod inventory;
@@ -19,19 +21,30 @@ mod jobs;
 mod ledger;
 mod links;
 mod live;
+mod login;
 mod nodes;
 mod observe;
+mod once;
+mod plans;
+pub mod records;
 mod report;
 mod request;
+mod retry;
+pub mod rights;
 mod root;
 mod routes;
+pub mod schedule;
+mod schedules;
 mod server;
 mod sse;
 mod state;
 mod status;
+mod task_targets;
 mod tasks;
 mod tokens;
 pub mod types;
+mod usage;
+mod users;
 
 pub use error::ApiError;
 pub use ledger::LedgerRefusal;

@@ -28,6 +28,11 @@ pub(super) fn note_job(req: &HttpRequest, job: JobId) {
     Span::current().record("job", job.0);
 }
 
+/// The job that was remembered.
+pub(super) fn noted_job(extensions: &actix_web::dev::Extensions) -> Option<JobId> {
+    extensions.get::<AboutJob>().map(|about| about.0)
+}
+
 /// Remembers the node that a request comes from, for the log.
 pub(super) fn note_node(node: &CertName) {
     Span::current().record("node", node.as_str());

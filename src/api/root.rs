@@ -9,8 +9,32 @@ use super::state::State;
 use super::types::NamedLink;
 use super::{Answer, ok};
 
-const COLLECTIONS: [&str; 4] = ["environments", "jobs", "tasks", "inventory"];
-const COMMANDS: [&str; 3] = ["deploy", "stop", "task"];
+const COLLECTIONS: [&str; 9] = [
+    "environments",
+    "jobs",
+    "tasks",
+    "inventory",
+    "plans",
+    "plan_jobs",
+    "scheduled_jobs",
+    "scopes/task_targets",
+    "usage",
+];
+const COMMANDS: [&str; 13] = [
+    "deploy",
+    "stop",
+    "task",
+    "task_target",
+    "plan_run",
+    "environment_plan_run",
+    "plan_start",
+    "plan_task",
+    "plan_finish",
+    "stop_plan",
+    "schedule_deploy",
+    "schedule_task",
+    "schedule_plan",
+];
 
 /// The metadata document.
 pub(super) async fn document(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {

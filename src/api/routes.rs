@@ -6,11 +6,11 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, Route};
 
-use super::accounts::Role;
 use super::error::ApiError;
+use super::rights::Permission;
 use super::{
-    command, drain, environments, events, files, health, inventory, jobs, ledger, live, nodes, report, root, status,
-    tasks, tokens,
+    audit, command, drain, environments, events, feed, files, health, inventory, jobs, ledger, live, login, nodes,
+    plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
 };
 
 /// Who may call a route.
@@ -18,8 +18,12 @@ use super::{
 pub enum Access {
     /// Everybody.
     Open,
-    /// Holders of a token of at least this role.
-    Token(Role),
+    /// Callers who have this permission on anything.
+    Token(Permission),
+    /// Callers who may run anything, or change what others have scheduled.
+    Acting,
+    /// Everybody who is known.
+    Known,
     /// Callers on this machine, and viewers.
     Local,
     /// Nodes, by their client certificate.
@@ -29,7 +33,7 @@ pub enum Access {
 /// A route.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoint {
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// The path, variable parts in braces.
     pub path: &'static str,
@@ -44,18 +48,30 @@ macro_rules! endpoint {
     };
 }
 
-const VIEWER: Access = Access::Token(Role::Viewer);
-const OPERATOR: Access = Access::Token(Role::Operator);
-const ADMIN: Access = Access::Token(Role::Admin);
+const VIEWER: Access = Access::Token(Permission::View);
+const RUN_PUPPET: Access = Access::Token(Permission::RunPuppet);
+const RUN_TASKS: Access = Access::Token(Permission::RunTasks);
+const RUN_PLANS: Access = Access::Token(Permission::RunPlans);
+const ACCOUNTS: Access = Access::Token(Permission::ManageAccounts);
 
 /// Every route. Those of one path stand together.
 pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/orchestrator" VIEWER, root::document),
     endpoint!(GET get "/orchestrator/v1" VIEWER, root::document),
     endpoint!(GET get "/orchestrator/v1/status" VIEWER, status::own),
-    endpoint!(POST post "/orchestrator/v1/command/deploy" OPERATOR, command::deploy),
-    endpoint!(POST post "/orchestrator/v1/command/stop" OPERATOR, command::stop),
-    endpoint!(POST post "/orchestrator/v1/command/task" OPERATOR, command::task),
+    endpoint!(POST post "/orchestrator/v1/command/deploy" RUN_PUPPET, command::deploy),
+    endpoint!(POST post "/orchestrator/v1/command/stop" VIEWER, command::stop),
+    endpoint!(POST post "/orchestrator/v1/command/task" RUN_TASKS, command::task),
+    endpoint!(POST post "/orchestrator/v1/command/task_target" Access::Token(Permission::EditTaskTargets), task_targets::create),
+    endpoint!(POST post "/orchestrator/v1/command/plan_run" RUN_PLANS, plans::run),
+    endpoint!(POST post "/orchestrator/v1/command/environment_plan_run" RUN_PLANS, plans::run_in_environment),
+    endpoint!(POST post "/orchestrator/v1/command/plan_start" RUN_PLANS, plans::start),
+    endpoint!(POST post "/orchestrator/v1/command/plan_task" RUN_TASKS, plans::task),
+    endpoint!(POST post "/orchestrator/v1/command/plan_finish" RUN_PLANS, plans::finish),
+    endpoint!(POST post "/orchestrator/v1/command/stop_plan" VIEWER, plans::stop),
+    endpoint!(POST post "/orchestrator/v1/command/schedule_deploy" Access::Acting, schedules::older_deploy),
+    endpoint!(POST post "/orchestrator/v1/command/schedule_task" Access::Acting, schedules::older_task),
+    endpoint!(POST post "/orchestrator/v1/command/schedule_plan" Access::Acting, schedules::older_plan),
     endpoint!(GET get "/orchestrator/v1/jobs" VIEWER, jobs::list),
     endpoint!(GET get "/orchestrator/v1/jobs/{id}" VIEWER, jobs::one),
     endpoint!(GET get "/orchestrator/v1/jobs/{id}/nodes" VIEWER, nodes::list),
@@ -70,19 +86,44 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/orchestrator/v1/environments/{environment}/instances" VIEWER, environments::instances),
     endpoint!(GET get "/orchestrator/v1/tasks" VIEWER, tasks::list),
     endpoint!(GET get "/orchestrator/v1/tasks/{module}/{task}" VIEWER, tasks::one),
+    endpoint!(GET get "/orchestrator/v1/plans" VIEWER, plans::list),
+    endpoint!(GET get "/orchestrator/v1/plans/{module}/{plan}" VIEWER, plans::one),
+    endpoint!(GET get "/orchestrator/v1/plan_jobs" VIEWER, plans::jobs),
+    endpoint!(GET get "/orchestrator/v1/plan_jobs/{id}" VIEWER, plans::job),
+    endpoint!(GET get "/orchestrator/v1/plan_jobs/{id}/events" VIEWER, plans::events),
+    endpoint!(GET get "/orchestrator/v1/plan_jobs/{id}/event/{event}" VIEWER, plans::event),
+    endpoint!(GET get "/orchestrator/v1/scheduled_jobs" VIEWER, schedules::older_list),
+    endpoint!(GET get "/orchestrator/v1/scheduled_jobs/environment_jobs" VIEWER, schedules::list),
+    endpoint!(POST post "/orchestrator/v1/scheduled_jobs/environment_jobs" Access::Acting, schedules::create),
+    endpoint!(GET get "/orchestrator/v1/scheduled_jobs/environment_jobs/{id}" VIEWER, schedules::one),
+    endpoint!(PUT put "/orchestrator/v1/scheduled_jobs/environment_jobs/{id}" Access::Acting, schedules::change),
+    endpoint!(DELETE delete "/orchestrator/v1/scheduled_jobs/{id}" Access::Acting, schedules::disable),
+    endpoint!(GET get "/orchestrator/v1/scopes/task_targets" VIEWER, task_targets::list),
+    endpoint!(GET get "/orchestrator/v1/scopes/task_targets/{id}" VIEWER, task_targets::one),
+    endpoint!(GET get "/orchestrator/v1/usage" VIEWER, usage::list),
+    endpoint!(POST post "/rbac-api/v1/auth/token" Access::Open, login::login),
     endpoint!(GET get "/status/v1/simple" Access::Open, status::simple),
     endpoint!(GET get "/status/v1/simple/{service}" Access::Open, status::simple_service),
     endpoint!(GET get "/status/v1/services" Access::Open, status::services),
     endpoint!(GET get "/status/v1/services/{service}" Access::Open, status::service),
-    endpoint!(GET get "/bunraku/v1/tokens" ADMIN, tokens::list),
-    endpoint!(POST post "/bunraku/v1/tokens" ADMIN, tokens::create),
-    endpoint!(DELETE delete "/bunraku/v1/tokens/{id}" ADMIN, tokens::revoke),
-    endpoint!(GET get "/bunraku/v1/whoami" VIEWER, tokens::whoami),
+    endpoint!(GET get "/bunraku/v1/tokens" ACCOUNTS, tokens::list),
+    endpoint!(POST post "/bunraku/v1/tokens" ACCOUNTS, tokens::create),
+    endpoint!(DELETE delete "/bunraku/v1/tokens/{id}" ACCOUNTS, tokens::revoke),
+    endpoint!(GET get "/bunraku/v1/users" ACCOUNTS, users::list),
+    endpoint!(POST post "/bunraku/v1/users" ACCOUNTS, users::create),
+    endpoint!(PUT put "/bunraku/v1/users/{login}" ACCOUNTS, users::change),
+    endpoint!(GET get "/bunraku/v1/access" ACCOUNTS, users::access),
+    endpoint!(GET get "/bunraku/v1/whoami" Access::Known, tokens::whoami),
+    endpoint!(DELETE delete "/bunraku/v1/session" Access::Known, login::logout),
+    endpoint!(PUT put "/bunraku/v1/password" Access::Known, login::change_password),
+    endpoint!(GET get "/bunraku/v1/audit" Access::Token(Permission::ReadAudit), audit::list),
+    endpoint!(GET get "/bunraku/v1/events" VIEWER, feed::list),
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),
-    endpoint!(POST post "/bunraku/v1/drain" ADMIN, drain::set),
-    endpoint!(POST post "/bunraku/v1/ledger/verify" OPERATOR, ledger::verify),
+    endpoint!(POST post "/bunraku/v1/drain" Access::Token(Permission::Drain), drain::set),
+    endpoint!(POST post "/bunraku/v1/ledger/verify" Access::Token(Permission::VerifyLedgers), ledger::verify),
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
-    endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" OPERATOR, live::resume),
+    endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" Access::Token(Permission::ResumeJobs), live::resume),
+    endpoint!(POST post "/bunraku/v1/jobs/{id}/retry" VIEWER, retry::retry),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
     endpoint!(GET get "/livez" Access::Open, health::live),
     endpoint!(GET get "/readyz" Access::Open, health::ready),

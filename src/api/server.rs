@@ -17,6 +17,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::audit::audited;
 use super::observe::observe;
 use super::routes::configure;
 use super::state::State;
@@ -58,6 +59,7 @@ impl Server {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(data.clone())
+                .wrap(from_fn(audited))
                 .wrap(from_fn(observe))
                 .wrap(NormalizePath::new(TrailingSlash::Trim))
                 .configure(configure)

@@ -1,4 +1,4 @@
-//! A job's events as they happen, as server-sent events.
+//! Events as they happen, of a job or of all jobs, as server-sent events.
 //!
 //! The store is read up to its end, then the feed of committed events is followed; who lags behind the feed goes back to
 //! the store. The stream ends with the job, with its token, and with the service. It does not end for a client that
@@ -11,13 +11,13 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
 use bunraku_actors::ports::{Feed, JobRecord, StoreError};
-use futures_util::stream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::auth::Caller;
 use super::document::PAGE;
+use super::feed::{Kinds, with_job};
 use super::links::Links;
 use super::state::State;
 use super::types::Event;
@@ -34,12 +34,29 @@ pub(super) async fn respond(
 ) -> Answer {
     let resumed = last_event_id(req)?;
     let links = Links::of(req, &state.options);
-    let mut follower = Follower::new(state, caller, &record, links, resumed.or(start).unwrap_or_default());
+    let of = Of::Job(record.id, record.header.kind);
+    let mut follower = Follower::new(state, caller, of, links, resumed.or(start).unwrap_or_default());
     follower.fill().await?;
     if follower.ready.is_empty() && record.state.is_terminal() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let chunks = stream::try_unfold(follower, Follower::step);
+    stream(follower)
+}
+
+/// Answers with the stream of all jobs' events after `Last-Event-ID`, else from `start`, else with what happens next.
+pub(super) async fn respond_all(req: &HttpRequest, state: &State, caller: Caller, start: Option<EventSeq>) -> Answer {
+    let links = Links::of(req, &state.options);
+    let from = match last_event_id(req)?.or(start) {
+        Some(from) => from,
+        None => state.orchestrator.store().newest_event().await?.next(),
+    };
+    let mut follower = Follower::new(state, caller, Of::All(Kinds::default()), links, from);
+    follower.fill().await?;
+    stream(follower)
+}
+
+fn stream(follower: Follower) -> Answer {
+    let chunks = futures_util::stream::try_unfold(follower, Follower::step);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -58,11 +75,16 @@ fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
     Ok(Some(EventSeq(number).next()))
 }
 
+/// Whose events are followed.
+enum Of {
+    Job(JobId, JobKind),
+    All(Kinds),
+}
+
 struct Follower {
     state: State,
     caller: Caller,
-    job: JobId,
-    kind: JobKind,
+    of: Of,
     links: Links,
     feed: Feed,
     closing: watch::Receiver<bool>,
@@ -78,11 +100,10 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(state: &State, caller: Caller, record: &JobRecord, links: Links, cursor: EventSeq) -> Self {
+    fn new(state: &State, caller: Caller, of: Of, links: Links, cursor: EventSeq) -> Self {
         Self {
             caller,
-            job: record.id,
-            kind: record.header.kind,
+            of,
             links,
             // Subscribed before the first read: nothing can fall between store and feed.
             feed: state.orchestrator.store().subscribe(),
@@ -99,7 +120,11 @@ impl Follower {
 
     /// Reads the next page of the store.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        let page = self.state.orchestrator.store().events(self.job, self.cursor, PAGE).await?;
+        let store = self.state.orchestrator.store();
+        let page = match self.of {
+            Of::Job(job, _) => store.events(job, self.cursor, PAGE).await?,
+            Of::All(_) => store.all_events(self.cursor, PAGE).await?,
+        };
         self.behind = page.more;
         page.items.into_iter().for_each(|event| self.take(event));
         Ok(())
@@ -110,11 +135,15 @@ impl Follower {
         self.ready.push_back(event);
     }
 
-    /// Takes what the feed brings of this job from the cursor on; what is before it was sent already. One whose detail is
+    /// Takes what the feed brings of what is followed from the cursor on; what is before it was sent already. One whose detail is
     /// left to the store is read there, with all that follow.
     fn take_batch(&mut self, events: &[EventRecord]) {
         for event in events {
-            if event.job != self.job || event.seq < self.cursor {
+            let followed = match self.of {
+                Of::Job(job, _) => event.job == job,
+                Of::All(_) => true,
+            };
+            if !followed || event.seq < self.cursor {
                 continue;
             }
             if event.detail.is_null() {
@@ -128,7 +157,7 @@ impl Follower {
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         loop {
             if !self.ready.is_empty() {
-                let text = self.render()?;
+                let text = self.render().await?;
                 self.next_comment = Instant::now() + self.state.options.sse_comment;
                 return Ok(Some((Bytes::from(text), self)));
             }
@@ -173,13 +202,21 @@ impl Follower {
         None
     }
 
-    fn render(&mut self) -> Result<String, StoreError> {
+    async fn render(&mut self) -> Result<String, StoreError> {
         let mut text = String::new();
         for event in self.ready.drain(..) {
-            let data = serde_json::to_string(&Event::new(&event, self.kind, &self.links))
-                .map_err(|error| StoreError::Failed(format!("an event cannot be rendered: {error}")))?;
+            let data = match &mut self.of {
+                Of::Job(_, kind) => {
+                    self.over |= event.kind.is_last();
+                    serde_json::to_string(&Event::new(&event, *kind, &self.links))
+                }
+                Of::All(kinds) => {
+                    let kind = kinds.of(&self.state, event.job).await?;
+                    serde_json::to_string(&with_job(&event, kind, &self.links))
+                }
+            };
+            let data = data.map_err(|error| StoreError::Failed(format!("an event cannot be rendered: {error}")))?;
             text.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", event.seq, event.kind.name()));
-            self.over |= event.kind.is_last();
         }
         Ok(text)
     }

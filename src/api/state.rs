@@ -3,16 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bunraku_actors::handle::Orchestrator;
+use bunraku_actors::model::Owner;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
 use tokio::sync::watch;
 
-use super::LedgerRefusal;
 use super::accounts::Accounts;
+use super::audit::Refusals;
 use super::inventory;
+use super::login::Guard;
+use super::records::Records;
+use super::rights::{Rights, Rules};
 use super::types::ledger::{LedgerReport, LedgerScope};
+use super::{ApiError, LedgerRefusal};
 
 /// Settings of the HTTP side, resolved and checked by whoever starts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +80,12 @@ pub type VerifyLedgers =
 pub struct State {
     /// The engine, and through it the read side of the store, the directory and the transport.
     pub orchestrator: Orchestrator,
-    /// Tokens.
+    /// Tokens, users, the audit log.
     pub accounts: Arc<dyn Accounts>,
+    /// What is kept beside jobs.
+    pub records: Arc<dyn Records>,
+    /// Roles and who has them; may be replaced at any time.
+    pub rules: Arc<ArcSwap<Rules>>,
     /// Settings.
     pub options: Arc<Options>,
     /// Renders `/metrics`; `None` answers it with 404.
@@ -87,6 +98,8 @@ pub struct State {
     pub before_metrics: Arc<dyn Fn() + Send + Sync>,
     /// The check of the agents' ledgers.
     pub verify_ledgers: VerifyLedgers,
+    pub(super) guard: Arc<Guard>,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) inventory: Arc<inventory::Listed>,
     closing: Arc<watch::Sender<bool>>,
 }
@@ -94,17 +107,21 @@ pub struct State {
 impl State {
     /// A state without metrics and ledgers, and with a broker that is always well; set the fields to change that.
     #[must_use]
-    pub fn new(orchestrator: Orchestrator, accounts: Arc<dyn Accounts>, options: Options) -> Self {
+    pub fn new(orchestrator: Orchestrator, store: Arc<impl Accounts + Records>, options: Options) -> Self {
         let broker_uri = format!("pcp://{}/server", options.names.first().map_or("localhost", String::as_str));
         Self {
             orchestrator,
-            accounts,
+            accounts: store.clone(),
+            records: store,
+            rules: Arc::default(),
             options: Arc::new(options),
             metrics: None,
             broker_uri,
             broker_probe: Arc::new(|| None),
             before_metrics: Arc::new(|| {}),
             verify_ledgers: Arc::new(|_| Box::pin(async { Err(LedgerRefusal::Busy) })),
+            guard: Arc::default(),
+            refusals: Arc::default(),
             inventory: Arc::default(),
             closing: Arc::new(watch::Sender::new(false)),
         }
@@ -114,6 +131,23 @@ impl State {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.orchestrator.clock().now()
+    }
+
+    /// What the owner of something may do now: by the roles of their login, and of the tokens that they hold.
+    ///
+    /// # Errors
+    /// 403 for a user who is revoked; the store's.
+    pub(super) async fn rights_of(&self, owner: &Owner) -> Result<Arc<Rights>, ApiError> {
+        if let Some((user, _)) = self.accounts.user(&owner.login).await?
+            && user.revoked_at.is_some()
+        {
+            let msg = format!("the user {} has been revoked", owner.login);
+            return Err(ApiError::not_permitted(msg, json!({ "login": owner.login })));
+        }
+        let rules = self.rules.load();
+        let mut roles = self.accounts.token_roles(&owner.login, self.now()).await?;
+        roles.extend(rules.roles_of(&owner.login));
+        Ok(rules.rights(&roles))
     }
 
     /// Ends all event streams; they would hold up a graceful stop.

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, web};
 use bunraku_actors::handle::OrchestratorError;
 use bunraku_actors::model::EnvironmentName;
+use bunraku_actors::ports::TaskSummary;
 use serde_json::json;
 
-use super::accounts::Role;
 use super::auth::Viewer;
 use super::links::Links;
 use super::request::{Query, task_name};
+use super::rights::Permission;
 use super::state::State;
 use super::types::{EnvironmentRef, TaskItem, TaskView};
 use super::{Answer, ApiError, ok};
@@ -18,8 +19,8 @@ pub(super) async fn list(req: HttpRequest, state: web::Data<State>, Viewer(calle
     let environment = environment(&req, &state).await?;
     let tasks = state.orchestrator.directory().tasks(&environment).await?;
     let links = Links::of(&req, &state.options);
-    let permitted = caller.token.role >= Role::Operator;
-    let items: Vec<_> = tasks.iter().map(|task| TaskItem::new(task, permitted, &links)).collect();
+    let permitted = |task: &TaskSummary| caller.rights.may_with(Permission::RunTasks, task.name.as_str());
+    let items: Vec<_> = tasks.iter().map(|task| TaskItem::new(task, permitted(task), &links)).collect();
     ok(&json!({ "environment": EnvironmentRef::with_code_id(&environment), "items": items }))
 }
 
@@ -37,7 +38,7 @@ pub(super) async fn one(
         task: name.to_string(),
         environment: environment.to_string(),
     })?;
-    let permitted = caller.token.role >= Role::Operator;
+    let permitted = caller.rights.may_with(Permission::RunTasks, name.as_str());
     ok(&TaskView::new(&task, &environment, permitted, &Links::of(&req, &state.options)))
 }
 

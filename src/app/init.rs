@@ -19,8 +19,11 @@ use crate::files::{self, CreateError};
 use crate::store::{self, Store};
 
 /// What a directory is made of, in the order of moving. The configuration is last: it says that all is there.
-const PARTS: [&str; 7] = ["ca", "ssl", "data", "environments", "modules", "token", CONFIG];
+const PARTS: [&str; 8] = ["ca", "ssl", "data", "environments", "modules", "token", "access.yaml", CONFIG];
 const CONFIG: &str = "bunraku.yaml";
+
+/// Roles and who has them, all of it commented out.
+const ACCESS: &str = include_str!("../../config/access.yaml");
 
 const ENVIRONMENT: &str = "\
 # The environment `production`. Nodes and applications are described in docs/environments.md; jobs may name any
@@ -138,6 +141,7 @@ async fn build(request: &InitRequest, dir: &Path, now: DateTime<Utc>) -> Result<
     files::create_dirs(&staging.path().join("modules"))?;
     files::create_dirs(&staging.path().join("environments"))?;
     files::create_public(&staging.path().join("environments/production.yaml"), ENVIRONMENT)?;
+    files::create_public(&staging.path().join("access.yaml"), ACCESS)?;
     files::create_private_dir(&staging.path().join("data"))?;
     create_admin(staging.path(), &names, now).await?;
     for part in PARTS {
@@ -242,7 +246,7 @@ async fn create_admin(dir: &Path, names: &[String], now: DateTime<Utc>) -> Resul
     let token = NewToken {
         login: "admin".to_owned(),
         display_name: "Administrator".to_owned(),
-        role: Role::Admin,
+        role: Role::Admin.into(),
         description: "made by bunraku init".to_owned(),
         expires_at: None,
     };

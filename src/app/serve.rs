@@ -102,6 +102,7 @@ fn start_watchdog(service: &Service, notifier: &Arc<Notifier>) -> std::io::Resul
 async fn reload(path: &Path, logs: &LogControl, service: &mut Service) {
     match Config::load(path) {
         Ok(config) => {
+            service.reload_rules(&config.access_file);
             if let Err(error) = logs.set_level(&config.log.level) {
                 tracing::error!(%error, "the log level stays as it was");
             }

@@ -1,12 +1,14 @@
 //! A running service: every part started in order, and stopped in the opposite one.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix::Arbiter;
+use arc_swap::ArcSwap;
 use bunraku_actors::handle::{Engine, JobSeed, Orchestrator, Ports};
 use bunraku_actors::model::CertName;
 use bunraku_actors::ports::JobStore as _;
@@ -18,6 +20,7 @@ use tokio::time::sleep;
 use super::backup::{DATABASE, DataLock, DatabaseError};
 use super::upkeep::Upkeep;
 use super::{SystemClock, ledger, observe};
+use crate::api::rights::Rules;
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
 use crate::config::Config;
@@ -36,7 +39,7 @@ const SESSIONS_LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot make {path}: {source}")]
-    DataDir { path: std::path::PathBuf, source: std::io::Error },
+    DataDir { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     InUse(#[from] DatabaseError),
     #[error(transparent)]
@@ -51,6 +54,8 @@ pub enum StartError {
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Broker(#[from] broker::BrokerError),
+    #[error("access_file {path}: {reason}")]
+    Access { path: PathBuf, reason: String },
     #[error("broker.controllers: {0}")]
     Controller(#[from] bunraku_actors::model::InvalidName),
     #[error("the database holds no usable sender: {0}")]
@@ -78,6 +83,7 @@ pub struct Service {
     _lock: DataLock,
     arbiters: Vec<Arbiter>,
     store: Store,
+    rules: Arc<ArcSwap<Rules>>,
     tls_paths: TlsPaths,
     /// Ends when it is dropped.
     _observing: JoinSet<()>,
@@ -96,6 +102,7 @@ impl Service {
         let (api_listener, api_address) = bind("server.listen", &config.server.listen)?;
         let broker_listen = listen_address("broker.listen", &config.broker.listen)?;
         let tls_paths = config.tls_paths();
+        let rules = read_rules(&config.access_file)?;
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
         let store = Store::open(
             data.join(DATABASE),
@@ -121,7 +128,7 @@ impl Service {
         if let Some(metrics) = &metrics {
             observing.spawn(observe::keep_up(metrics.clone()));
         }
-        observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory)).run());
+        observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory), Arc::clone(&transport) as _).run());
         let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport), config.retention.jobs);
         let ports = Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SystemClock) };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
@@ -140,6 +147,9 @@ impl Service {
         };
         state.before_metrics = Arc::new(move || gauges.publish());
         let listen_error = |source| StartError::Listen { key: "server.listen", address: api_address, source };
+        state.rules.store(Arc::new(rules));
+        let rules = Arc::clone(&state.rules);
+        observing.spawn(api::schedule::Scheduler::new(state.clone()).run());
         let api = api::Server::start(api_listener, api_tls.config(), state).map_err(listen_error)?;
         observe::publish_expiries(&tls_paths);
         Ok(Self {
@@ -152,6 +162,7 @@ impl Service {
             _lock: lock,
             arbiters,
             store,
+            rules,
             tls_paths,
             _observing: observing,
         })
@@ -191,6 +202,14 @@ impl Service {
             Err(error) => tracing::error!(%error, "the broker keeps its certificates"),
         }
         observe::publish_expiries(&self.tls_paths);
+    }
+
+    /// Reads roles and bindings again; what is unusable is logged, and what was before stays.
+    pub fn reload_rules(&self, path: &Path) {
+        match read_rules(path) {
+            Ok(rules) => self.rules.store(Arc::new(rules)),
+            Err(error) => tracing::error!(%error, "roles and bindings stay as they were"),
+        }
     }
 
     /// Takes no new jobs and starts no node, then waits until none runs whose agent could still tell how it ended.
@@ -290,6 +309,16 @@ fn bind(key: &'static str, value: &str) -> Result<(TcpListener, SocketAddr), Sta
     let listener = TcpListener::bind(address).map_err(listen_error)?;
     let bound = listener.local_addr().map_err(listen_error)?;
     Ok((listener, bound))
+}
+
+/// The rules of a file; those that are always there when it is not.
+fn read_rules(path: &Path) -> Result<Rules, StartError> {
+    let refused = |reason: String| StartError::Access { path: path.to_owned(), reason };
+    match std::fs::read_to_string(path) {
+        Ok(text) => Rules::parse(&text).map_err(|error| refused(error.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Rules::default()),
+        Err(error) => Err(refused(error.to_string())),
+    }
 }
 
 /// The sender URI of a new installation, after the first of its names.

@@ -29,6 +29,13 @@ pub const KEYS: &[Key] = &[
         "",
         "One <name>.yaml per environment: nodes, applications, module path. Changes are picked up while the service runs.",
     ),
+    Key {
+        path: "access_file",
+        default: "access.yaml",
+        pe: "",
+        help: "Roles, who has them, and client certificates that stand for a login. Need not be there.",
+        reloads: true,
+    },
     key(
         "modulepath",
         "[modules]",
@@ -137,6 +144,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.status_timeout", "12s", "", "How long a status query may stay unanswered."),
     key("limits.status_interval", "2m", "", "How often a silent run is asked about."),
+    key(
+        "limits.plan_silence",
+        "1day",
+        "",
+        "A plan job whose runner says nothing for so long, and of which no job goes on, is ended as a failure.",
+    ),
     key("limits.job_nodes", "200000", "", "The most nodes of one job."),
     key("limits.output", "1 MiB", "", "The most output that is kept of one run; what is cut is marked."),
     key(
@@ -150,6 +163,12 @@ pub const KEYS: &[Key] = &[
         "7days",
         "",
         "What runs printed and the resource events of their reports are removed so long after the end of their job; answers then say so. null keeps them as long as the job.",
+    ),
+    key(
+        "retention.audit",
+        "400days",
+        "",
+        "Entries of the audit log are removed when they are so old; null keeps them for ever.",
     ),
     key("backup.dir", "null", "", "Where scheduled backups go, best on another disk. Unset: none are made."),
     key("backup.every", "1day", "", "How often."),

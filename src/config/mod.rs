@@ -52,6 +52,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// One `<name>.yaml` per environment.
     pub environments_dir: PathBuf,
+    /// Roles and who has them.
+    pub access_file: PathBuf,
     /// Where modules with tasks are looked for, first match wins.
     pub modulepath: Vec<PathBuf>,
 }
@@ -69,6 +71,7 @@ impl Default for Config {
             log: Log::default(),
             data_dir: "data".into(),
             environments_dir: "environments".into(),
+            access_file: "access.yaml".into(),
             modulepath: vec!["modules".into()],
         }
     }
@@ -169,7 +172,14 @@ impl Config {
 
     fn anchored(mut self, base: &Path) -> Self {
         let ssl = &mut self.ssl;
-        let single = [&mut self.data_dir, &mut self.environments_dir, &mut ssl.cert, &mut ssl.key, &mut ssl.ca];
+        let single = [
+            &mut self.data_dir,
+            &mut self.environments_dir,
+            &mut self.access_file,
+            &mut ssl.cert,
+            &mut ssl.key,
+            &mut ssl.ca,
+        ];
         for path in
             single.into_iter().chain(ssl.crl.as_mut()).chain(self.backup.dir.as_mut()).chain(&mut self.modulepath)
         {

@@ -124,6 +124,8 @@ pub struct LimitsSection {
     pub status_timeout: Duration,
     #[serde(with = "scalar::duration")]
     pub status_interval: Duration,
+    #[serde(with = "scalar::duration")]
+    pub plan_silence: Duration,
     pub job_nodes: u32,
     #[serde(with = "scalar::size")]
     pub output: u64,
@@ -148,6 +150,7 @@ impl Default for LimitsSection {
             resend_to_pxp_agents: engine.resend_to_pxp_agents,
             status_timeout: engine.status_timeout,
             status_interval: engine.status_interval,
+            plan_silence: A_DAY,
             job_nodes: engine.job_nodes,
             output: 1 << 20,
         }
@@ -168,7 +171,7 @@ impl Broker {
 
 impl LimitsSection {
     /// Every duration with its key and the shortest value that makes sense.
-    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 11] {
+    pub(super) fn durations(&self) -> [(&'static str, Duration, Duration); 12] {
         [
             ("limits.compile_hold", self.compile_hold, Duration::ZERO),
             ("limits.deploy_timeout", self.deploy_timeout, A_SECOND),
@@ -181,6 +184,7 @@ impl LimitsSection {
             ("limits.resend_window", self.resend_window, Duration::ZERO),
             ("limits.status_timeout", self.status_timeout, A_SECOND),
             ("limits.status_interval", self.status_interval, A_SECOND),
+            ("limits.plan_silence", self.plan_silence, A_SECOND),
         ]
     }
 
@@ -218,18 +222,20 @@ pub struct Retention {
     pub jobs: Option<Duration>,
     #[serde(with = "scalar::optional_duration")]
     pub output: Option<Duration>,
+    #[serde(with = "scalar::optional_duration")]
+    pub audit: Option<Duration>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { jobs: Some(30 * A_DAY), output: Some(7 * A_DAY) }
+        Self { jobs: Some(30 * A_DAY), output: Some(7 * A_DAY), audit: Some(400 * A_DAY) }
     }
 }
 
 impl Retention {
     /// Every age with its key.
-    pub(super) fn ages(&self) -> [(&'static str, Option<Duration>); 2] {
-        [("retention.jobs", self.jobs), ("retention.output", self.output)]
+    pub(super) fn ages(&self) -> [(&'static str, Option<Duration>); 3] {
+        [("retention.jobs", self.jobs), ("retention.output", self.output), ("retention.audit", self.audit)]
     }
 }
 

@@ -6,10 +6,10 @@ use std::io::{Read, Write as _};
 
 use bunraku_actors::model::{
     Attempt, Cause, CauseCounts, CertName, EventKind, EventSeq, JobId, JobKind, JobState, Nesting, NodeCounts,
-    NodeIndex, NodeState, StopMode, TransactionId,
+    NodeIndex, NodeState, PlanId, ScheduleId, StopMode, TransactionId,
 };
 use bunraku_actors::ports::Restoration;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::fault::Fault;
-use crate::api::accounts::Role;
+use crate::api::records::{PlanState, ScheduleKind};
 
 /// Longer JSON is deflated.
 const PLAIN_BYTES: usize = 1024;
@@ -90,6 +90,12 @@ pub(super) fn to_micros(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }
 
+/// The first moment that an inclusive upper bound leaves out: times are shown in whole seconds, and what is shown as the
+/// bound is within it.
+pub(super) fn behind_shown(max: DateTime<Utc>) -> DateTime<Utc> {
+    if max.nanosecond() == 0 { max + TimeDelta::seconds(1) } else { max + TimeDelta::microseconds(1) }
+}
+
 fn unknown(what: &str, value: impl std::fmt::Display) -> FromSqlError {
     FromSqlError::Other(format!("unknown {what} '{value}' in the database").into())
 }
@@ -132,7 +138,8 @@ by_name! {
     JobState, "job state", JobState::name, JobState::from_name;
     Cause, "cause", Cause::name, Cause::from_name;
     EventKind, "event type", EventKind::name, EventKind::from_name;
-    Role, "role", Role::name, Role::from_name;
+    PlanState, "state of a plan job", PlanState::name, PlanState::from_name;
+    ScheduleKind, "type of a scheduled job", ScheduleKind::name, ScheduleKind::from_name;
     JobKind, "job type", JobKind::name, |name| {
         [JobKind::Deploy, JobKind::Task].into_iter().find(|kind| kind.name() == name)
     };
@@ -162,6 +169,8 @@ macro_rules! by_number {
 
 by_number! {
     JobId(u64);
+    PlanId(u64);
+    ScheduleId(u64);
     EventSeq(u64);
     NodeIndex(u32);
     Attempt(u32);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bunraku_actors::model::JobId;
-use bunraku_actors::ports::StoreError;
+use bunraku_actors::ports::{Refusal, StoreError};
 use rusqlite::ErrorCode;
 
 /// Why a database was not opened.
@@ -49,6 +49,9 @@ pub(super) enum Fault {
     /// The write is impossible in the state that is committed; only its own group fails.
     #[error("{0}")]
     Refused(String),
+    /// The state that is committed does not let it happen, as the caller may well expect.
+    #[error(transparent)]
+    Denied(#[from] Refusal),
     /// The database contradicts itself.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),
@@ -66,7 +69,7 @@ impl Fault {
         let error = match self {
             Self::Sqlite(error) => error,
             Self::Numbers(_) => return Some("free space, or check owner and mode of the database's directory"),
-            Self::Refused(_) | Self::Inconsistent(_) => return None,
+            Self::Refused(_) | Self::Denied(_) | Self::Inconsistent(_) => return None,
         };
         Some(match error.sqlite_error_code()? {
             ErrorCode::DiskFull => "the disk is full: free space on the file system of the database",
@@ -116,6 +119,9 @@ pub(super) fn leave_out(job: JobId, fault: Fault) -> Result<(), Fault> {
 
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
+        if let Fault::Denied(refusal) = fault {
+            return Self::Refused(refusal);
+        }
         match fault.advice() {
             Some(advice) => Self::Unavailable(format!("{advice} ({fault})")),
             None => Self::Failed(fault.to_string()),

@@ -71,6 +71,14 @@ impl JobStore for Store {
         self.read(move |connection, specs| reader::events(connection, specs, job, start, limit)).await
     }
 
+    async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
+        self.read(move |connection, specs| reader::all_events(connection, specs, start, limit)).await
+    }
+
+    async fn newest_event(&self) -> Result<EventSeq, StoreError> {
+        self.read(|connection, _| reader::newest_event(connection)).await
+    }
+
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {
         self.read(move |connection, _| reader::last_event(connection, job)).await
     }

@@ -75,12 +75,13 @@ mod tests {
             owner_id: Uuid::nil(),
             login: text.to_owned(),
             display_name: String::new(),
-            role: Role::Viewer,
+            role: Role::Viewer.into(),
             description: String::new(),
             created_at: DateTime::UNIX_EPOCH,
             expires_at: None,
             last_used_at: None,
             revoked_at: None,
+            user_revoked: false,
         };
         (TokenHash::of(text), record)
     }

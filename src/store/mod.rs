@@ -17,6 +17,7 @@ mod job_store;
 mod known_tokens;
 mod names;
 mod reader;
+mod records;
 mod request;
 mod restore;
 mod retention;
@@ -44,7 +45,7 @@ use self::fault::Fault;
 pub use self::fault::OpenError;
 use self::high_water::HighWater;
 use self::reader::Readers;
-use self::request::{Reply, Request};
+use self::request::{Piece, Reply, Request, WORK_ROWS};
 pub use self::restore::{Restored, restore};
 pub use self::retention::{Cutoffs, Pruned, pruned_result};
 use self::shared::Shared;
@@ -159,6 +160,31 @@ impl Store {
     /// Why the writer gives no answer.
     fn ended(&self) -> StoreError {
         StoreError::Failed(self.0.shared.trouble().unwrap_or_else(|| "it is closed".to_owned()))
+    }
+
+    /// Has the writer make a small change, with everything that it decides on read there and then.
+    async fn change<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|reply| Request::Work(Piece::boxed(WORK_ROWS, false, body, reply))).await
+    }
+
+    /// As [`Store::change`], of up to so many rows.
+    async fn change_many<T: Send + 'static>(
+        &self,
+        rows: usize,
+        body: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|reply| Request::Work(Piece::boxed(rows, false, body, reply))).await
+    }
+
+    /// As [`Store::change`], of tokens or what they may do.
+    async fn change_tokens<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|reply| Request::Work(Piece::boxed(WORK_ROWS, true, body, reply))).await
     }
 
     async fn read<T: Send + 'static>(

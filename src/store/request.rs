@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{JobId, JobSpec, JobState, NodeEnd};
+use bunraku_actors::model::{JobId, JobSpec, JobState, NodeEnd, OnceKey};
 use bunraku_actors::ports::{NewJob, StoreError, Write};
-use chrono::{DateTime, Utc};
+use rusqlite::Connection;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::columns::pack;
 use super::fault::Fault;
 use super::retention::{Cutoffs, Pruned};
-use crate::api::accounts::{NewToken, TokenHash, TokenRecord};
 
 /// Creating more nodes than this makes a decision, whose rows follow in chunks.
 pub(super) const CREATE_AT_ONCE: usize = 1_800;
@@ -24,6 +22,8 @@ pub(super) const SKIP_AT_ONCE: usize = 900;
 /// No transaction takes on another request beyond so many rows, and no group writes more rows about many nodes. A group
 /// of more single writes than that has a transaction of its own.
 pub(super) const TRANSACTION_ROWS: usize = 2_000;
+/// The rows that most [`Work`] makes or changes, at most.
+pub(super) const WORK_ROWS: usize = 4;
 /// What every group may write besides: the counts of its job, and the counters.
 const GROUP_ROWS: usize = 3;
 
@@ -34,14 +34,71 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Request {
     Create(Box<PackedJob>, Reply<JobId>),
     Append(Vec<PackedWrite>, Reply<()>),
-    CreateToken(Box<NewToken>, TokenHash, DateTime<Utc>, Reply<TokenRecord>),
-    RevokeToken(Uuid, DateTime<Utc>, Reply<bool>),
-    TouchToken(Uuid, DateTime<Utc>),
-    Setting(&'static str, String, Reply<()>),
+    /// A few rows of what is kept beside jobs.
+    Work(Box<dyn Work>),
     /// Is not part of any batch: it is carried out in pieces, between them.
     Prune(Cutoffs, Reply<Pruned>),
     /// The last one: what was handed in before is committed, then the thread ends.
     Close,
+}
+
+/// A small change with its answer: a few rows, decided by what is committed.
+pub(super) trait Work: Send {
+    /// Makes the change. Called once, in a savepoint of its own.
+    fn perform(&mut self, connection: &Connection) -> Result<(), Fault>;
+    /// How many rows it makes or changes, at most.
+    fn rows(&self) -> usize;
+    /// Whether tokens that were read before must be read again.
+    fn changes_tokens(&self) -> bool;
+    /// Tells the asker what came of it, after the commit.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+/// [`Work`] as a function.
+pub(super) struct Piece<T, F> {
+    body: Option<F>,
+    value: Option<T>,
+    rows: usize,
+    changes_tokens: bool,
+    reply: Reply<T>,
+}
+
+impl<T, F> Piece<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+{
+    pub(super) fn boxed(rows: usize, changes_tokens: bool, body: F, reply: Reply<T>) -> Box<dyn Work> {
+        Box::new(Self { body: Some(body), value: None, rows, changes_tokens, reply })
+    }
+}
+
+impl<T, F> Work for Piece<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+{
+    fn perform(&mut self, connection: &Connection) -> Result<(), Fault> {
+        if let Some(body) = self.body.take() {
+            self.value = Some(body(connection)?);
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn changes_tokens(&self) -> bool {
+        self.changes_tokens
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let unsaid = || StoreError::Failed("it was not carried out".to_owned());
+        let Self { value, reply, .. } = *self;
+        // Nobody waiting is fine.
+        let _ = reply.send(outcome.and_then(|()| value.ok_or_else(unsaid)));
+    }
 }
 
 /// A job ready to be written.
@@ -50,6 +107,7 @@ pub(super) struct PackedJob {
     pub(super) spec: Arc<JobSpec>,
     pub(super) first_state: JobState,
     pub(super) ready: Vec<bool>,
+    pub(super) once: Option<OnceKey>,
     pub(super) header_bytes: Vec<u8>,
     pub(super) spec_bytes: Vec<u8>,
 }
@@ -78,7 +136,14 @@ impl PackedJob {
     pub(super) fn new(job: NewJob) -> Result<Self, Fault> {
         let header_bytes = pack(&job.spec.header())?;
         let spec_bytes = pack(&*job.spec)?;
-        Ok(Self { spec: job.spec, first_state: job.first_state, ready: job.ready, header_bytes, spec_bytes })
+        Ok(Self {
+            spec: job.spec,
+            first_state: job.first_state,
+            ready: job.ready,
+            once: job.once,
+            header_bytes,
+            spec_bytes,
+        })
     }
 }
 
@@ -154,9 +219,9 @@ impl Request {
     /// How many rows it makes or changes, about; the bound on a transaction counts by this.
     pub(super) fn rows(&self) -> usize {
         match self {
-            Self::Create(job, _) => 3 + at_once(job.ready.len(), CREATE_AT_ONCE),
+            Self::Create(job, _) => 6 + at_once(job.ready.len(), CREATE_AT_ONCE),
             Self::Append(writes, _) => GROUP_ROWS + writes.iter().map(PackedWrite::rows).sum::<usize>(),
-            Self::CreateToken(..) | Self::RevokeToken(..) | Self::TouchToken(..) | Self::Setting(..) => 1,
+            Self::Work(work) => work.rows(),
             Self::Prune(..) | Self::Close => 0,
         }
     }
@@ -166,11 +231,9 @@ impl Request {
         match self {
             Self::Create(_, reply) => drop(reply.send(Err(error))),
             Self::Append(_, reply) => drop(reply.send(Err(error))),
-            Self::CreateToken(_, _, _, reply) => drop(reply.send(Err(error))),
-            Self::RevokeToken(_, _, reply) => drop(reply.send(Err(error))),
-            Self::Setting(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Work(work) => work.answer(Err(error)),
             Self::Prune(_, reply) => drop(reply.send(Err(error))),
-            Self::TouchToken(..) | Self::Close => {}
+            Self::Close => {}
         }
     }
 }

@@ -16,6 +16,10 @@ use super::rows;
 pub struct Cutoffs {
     pub jobs: Option<DateTime<Utc>>,
     pub output: Option<DateTime<Utc>>,
+    /// Entries of the audit log before this moment.
+    pub audit: Option<DateTime<Utc>>,
+    /// Keys of commands that were to be kept until before this moment.
+    pub keys: Option<DateTime<Utc>>,
 }
 
 /// What one pass removed.
@@ -72,6 +76,12 @@ impl Store {
     /// # Errors
     /// The store's.
     pub async fn set_setting(&self, name: &'static str, value: String) -> Result<(), StoreError> {
-        self.ask(|reply| Request::Setting(name, value, reply)).await
+        self.change(move |connection| {
+            let write =
+                "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+            connection.prepare_cached(write)?.execute((name, value))?;
+            Ok(())
+        })
+        .await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bunraku_actors::model::{
     Attempt, Cause, CauseCounts, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex,
-    NodeState, Owner, TaskName, TransactionId,
+    NodeState, Origin, Owner, TaskName, TransactionId,
 };
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
 use chrono::{DateTime, Utc};
@@ -128,14 +128,15 @@ pub(super) fn each_node(
 
 /// One job, or `None`.
 pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<JobRecord>, Fault> {
-    let mut statement =
-        connection.prepare_cached("SELECT state, stop, counts, finished_at, causes FROM jobs WHERE id = ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT state, stop, counts, finished_at, causes, retries FROM jobs WHERE id = ?1")?;
     let found = statement
         .query_row([Db(job)], |row| {
-            Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?))
+            let retries: Option<String> = row.get(5)?;
+            Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?, retries))
         })
         .optional()?;
-    let Some((state, stop, counts, finished_at, causes)) = found else { return Ok(None) };
+    let Some((state, stop, counts, finished_at, causes, retries)) = found else { return Ok(None) };
     let history = history(connection, job)?;
     let header = match specs.header(connection, job) {
         Ok(header) => header,
@@ -149,7 +150,10 @@ pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> 
         Some(causes) => causes,
         None => count_causes(connection, job, header.node_count)?,
     };
-    Ok(Some(JobRecord { id: job, header, state, counts, causes, history, finished_at, stop }))
+    let retries = retries.map(|text| serde_json::from_str(&text)).transpose();
+    let retries = retries.map_err(|error| Fault::Inconsistent(format!("the retries of job {job}: {error}")))?;
+    let retries = retries.unwrap_or_default();
+    Ok(Some(JobRecord { id: job, header, state, counts, causes, history, finished_at, stop, retries }))
 }
 
 /// The counts by cause of a job from before they were kept.
@@ -182,11 +186,13 @@ fn bare_header(
             concurrency: None,
             run_timeout: Duration::ZERO,
             node_count: counts.total(),
+            origin: Origin::default(),
         })
     })
 }
 
-fn history(connection: &Connection, job: JobId) -> rusqlite::Result<Vec<StateSpan>> {
+/// The states of a job, oldest first.
+pub(super) fn history(connection: &Connection, job: JobId) -> rusqlite::Result<Vec<StateSpan>> {
     let mut statement =
         connection.prepare_cached("SELECT state, entered, left FROM job_states WHERE job = ?1 ORDER BY position")?;
     statement

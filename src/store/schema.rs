@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/003_causes.sql"),
     include_str!("migrations/004_restored.sql"),
     include_str!("migrations/005_retention.sql"),
+    include_str!("migrations/006_beside_jobs.sql"),
 ];
 
 /// The write-ahead log is cut back to this after a burst.

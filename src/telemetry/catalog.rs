@@ -94,6 +94,16 @@ pub const METRICS: &[Metric] = &[
         &[],
         "When the newest scheduled backup was made, as Unix time; 0 when there is none",
     ),
+    counter(
+        "bunraku_schedule_turns_total",
+        &[Label { name: "outcome", values: &["started", "refused", "skipped"] }],
+        "Turns of scheduled jobs, by what became of them",
+    ),
+    counter(
+        "bunraku_audit_refusals_not_noted_total",
+        &[],
+        "Refusals that are not in the audit log, because their address had too many within a minute",
+    ),
     counter("bunraku_backup_failures_total", &[], "Scheduled backups that failed"),
     counter(
         "bunraku_store_unreadable_jobs_total",

@@ -12,7 +12,7 @@ use actix::Addr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Pool;
-use crate::model::{DeployCommand, JobId, NodeCounts, RunKey, StopMode, TaskCommand};
+use crate::model::{DeployCommand, EnvironmentName, JobId, NodeCounts, RunKey, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
 use crate::supervisor::{Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown, StopJob, Supervisor};
 
@@ -67,6 +67,15 @@ impl Orchestrator {
         let permit = self.admit()?;
         let job = in_time(self.prepare_task(command)).await?;
         self.create(job, permit).await
+    }
+
+    /// Whether there is such an environment; `None` is always there.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::UnknownEnvironment`], or the directory's.
+    pub async fn check_environment(&self, name: Option<&EnvironmentName>) -> Result<(), OrchestratorError> {
+        let Some(name) = name else { return Ok(()) };
+        in_time(self.environment(name)).await.map(drop)
     }
 
     /// Stops a job (API §11.3). Idempotent; returns the committed counts after the stop is committed.

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::model::{
-    Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, Scope,
+    Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, Reach, Scope,
     TaskAction, TaskCommand,
 };
 use crate::plan::{self, Plan, ResolveError, Schedule};
@@ -31,6 +31,7 @@ impl Orchestrator {
             options: command.run,
         });
         let plan = self.plan(command.scope, environment.clone(), true).await?;
+        within(&command.common.reach, &plan)?;
         self.job(action, plan, command.environment, command.common)
     }
 
@@ -42,6 +43,7 @@ impl Orchestrator {
         }
         // Targets first: a command which is refused for them leaves no pinned files behind.
         let plan = self.plan(command.scope, Some(environment), false).await?;
+        within(&command.common.reach, &plan)?;
         let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
         let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
             task: command.task.to_string(),
@@ -59,7 +61,7 @@ impl Orchestrator {
         self.job(action, plan, Some(command.environment), command.common)
     }
 
-    async fn environment(&self, name: &EnvironmentName) -> Result<Arc<Environment>, OrchestratorError> {
+    pub(super) async fn environment(&self, name: &EnvironmentName) -> Result<Arc<Environment>, OrchestratorError> {
         let found = self.directory().environment(name).await?;
         found.ok_or_else(|| OrchestratorError::UnknownEnvironment(name.to_string()))
     }
@@ -100,6 +102,7 @@ impl Orchestrator {
             action: Arc::new(action),
             environment,
             options: common.options.into(),
+            origin: common.origin,
             owner: common.owner,
             description: common.description,
             userdata,
@@ -110,7 +113,7 @@ impl Orchestrator {
             nodes: plan.nodes,
             edges: plan.edges,
         };
-        Ok(NewJob { spec: Arc::new(spec), first_state, ready })
+        Ok(NewJob { spec: Arc::new(spec), first_state, ready, once: common.once })
     }
 
     fn run_timeout(&self, kind: JobKind, asked: Option<Duration>) -> Result<Duration, OrchestratorError> {
@@ -126,6 +129,21 @@ impl Orchestrator {
         }
         Ok(asked)
     }
+}
+
+/// Refuses a plan with nodes on which its owner may not act.
+fn within(reach: &Reach, plan: &Plan) -> Result<(), OrchestratorError> {
+    if *reach == Reach::All {
+        return Ok(());
+    }
+    let beyond: Vec<&CertName> = plan.nodes.iter().filter(|node| !reach.covers(node)).collect();
+    let Some(example) = beyond.first() else { return Ok(()) };
+    let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
+    Err(OrchestratorError::OutOfReach {
+        refused: count(beyond.len()),
+        of: count(plan.nodes.len()),
+        example: (*example).clone(),
+    })
 }
 
 /// How many nodes resolving and planning look at, at most.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{JobId, JobState, NodeCounts};
+use crate::model::{CertName, JobId, JobState, NodeCounts};
 use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
 
 /// Why a command was not carried out.
@@ -32,6 +32,9 @@ pub enum OrchestratorError {
     QueryUnsupported(String),
     #[error("Unknown job {0}")]
     UnknownJob(JobId),
+    /// The scope has nodes on which its owner may not act.
+    #[error("{refused} of the {of} nodes are beyond what you may act on, such as {example}")]
+    OutOfReach { refused: u32, of: u32, example: CertName },
     /// Too many commands at once; try again.
     #[error("too many commands are being handled")]
     Busy,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, RunKey, Shown, TaskName, TransactionId};
+use super::{Action, Attempt, CertName, EnvironmentName, NodeIndex, Origin, RunKey, Shown, TaskName, TransactionId};
 
 /// The state of a job (orchestrator API, §11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,6 +102,38 @@ impl JobKind {
     }
 }
 
+/// A job's type, as lists show and filter it (API §5.3): its kind, and whether a plan job runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobType {
+    Deploy,
+    Task,
+    PlanTask,
+}
+
+impl JobType {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Task => "task",
+            Self::PlanTask => "plan_task",
+        }
+    }
+}
+
+impl JobHeader {
+    /// The job's type.
+    #[must_use]
+    pub fn job_type(&self) -> JobType {
+        match (self.kind, self.origin.plan) {
+            (JobKind::Deploy, _) => JobType::Deploy,
+            (JobKind::Task, None) => JobType::Task,
+            (JobKind::Task, Some(_)) => JobType::PlanTask,
+        }
+    }
+}
+
 /// Who created a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
@@ -132,6 +164,9 @@ pub struct JobHeader {
     pub concurrency: Option<NonZeroU32>,
     pub run_timeout: Duration,
     pub node_count: u32,
+    /// What the job belongs to.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 /// Everything about a job that is fixed at its creation and committed with it.
@@ -145,6 +180,9 @@ pub struct JobSpec {
     pub environment: Option<EnvironmentName>,
     /// The normalized request, shown as `options`.
     pub options: Shown,
+    /// What the job belongs to.
+    #[serde(default)]
+    pub origin: Origin,
     /// Who created the job.
     pub owner: Owner,
     /// The user's description, may be empty.
@@ -192,6 +230,7 @@ impl JobSpec {
             created_at: self.created_at,
             concurrency: self.concurrency,
             run_timeout: self.run_timeout,
+            origin: self.origin,
             node_count: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
         }
     }

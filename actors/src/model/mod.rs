@@ -9,7 +9,9 @@ mod ids;
 mod job;
 mod nesting;
 mod node;
+mod origin;
 mod outcome;
+mod reach;
 mod shown;
 mod target;
 
@@ -19,9 +21,11 @@ pub use event::{EventKind, EventRecord};
 pub use ids::{
     Attempt, CertName, EnvironmentName, EventSeq, InvalidName, JobId, NodeIndex, RunKey, TaskName, TransactionId,
 };
-pub use job::{JobHeader, JobKind, JobSpec, JobState, Owner, StopMode};
+pub use job::{JobHeader, JobKind, JobSpec, JobState, JobType, Owner, StopMode};
 pub use nesting::{MAX_NESTING, Nesting, shallow};
 pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
+pub use origin::{OnceKey, Origin, PlanId, ScheduleId};
 pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
+pub use reach::{Pattern, Reach};
 pub use shown::Shown;
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

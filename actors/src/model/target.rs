@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{CertName, DeployOptions, EnvironmentName, Owner, TaskName};
+use super::{CertName, DeployOptions, EnvironmentName, OnceKey, Origin, Owner, Reach, TaskName};
 
 /// Which nodes a command is for (orchestrator API, §4.1).
 #[derive(Debug, Clone, PartialEq)]
@@ -78,4 +78,10 @@ pub struct Common {
     pub userdata: Value,
     /// The normalized request, shown as the job's `options`.
     pub options: Value,
+    /// The nodes on which its owner may act; a scope beyond it is refused.
+    pub reach: Reach,
+    /// What the job belongs to.
+    pub origin: Origin,
+    /// Set when a repeated command must not make a second job.
+    pub once: Option<OnceKey>,
 }

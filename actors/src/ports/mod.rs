@@ -15,7 +15,7 @@ pub use directory::{
 };
 pub use store::{
     EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,
-    NodeRecord, Page, Restoration, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
+    NodeRecord, Page, Refusal, Restoration, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
 };
 pub use transport::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::model::{
     Action, Attempt, Cause, CauseCounts, CertName, EventRecord, EventSeq, JobHeader, JobId, JobKind, JobSpec, JobState,
-    LateAnswer, NodeCounts, NodeEnd, NodeIndex, NodeState, StopMode, TransactionId,
+    JobType, LateAnswer, NodeCounts, NodeEnd, NodeIndex, NodeState, OnceKey, PlanId, StopMode, TransactionId,
 };
 
 /// Why the store did not do what was asked.
@@ -20,6 +20,29 @@ pub enum StoreError {
     /// It is broken or shut down; trying again is of no use.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// What is committed does not let it happen; nothing is wrong with the store.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Why something may not happen in the state that is committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The command was carried out before, under the same key, by this job.
+    #[error("job {0} is the work of the same command")]
+    Repeated(JobId),
+    /// The command was carried out before, under the same key; it made no job.
+    #[error("the same command was carried out before")]
+    Again,
+    /// The key belongs to another command.
+    #[error("the key '{0}' was used for another command")]
+    OtherCommand(String),
+    /// There is no such plan job.
+    #[error("there is no plan job {0}")]
+    UnknownPlan(PlanId),
+    /// The plan job is over.
+    #[error("plan job {0} is already finished")]
+    PlanOver(PlanId),
 }
 
 /// A job to create: the specification and the state of each of its nodes at the start.
@@ -31,6 +54,8 @@ pub struct NewJob {
     pub first_state: JobState,
     /// Whether node `i` starts as `Ready` (no dependencies) or as `New`.
     pub ready: Vec<bool>,
+    /// Committed with the job: the same command is refused afterwards, see [`Refusal::Repeated`].
+    pub once: Option<OnceKey>,
 }
 
 /// One change. A slice of them handed to [`JobStore::append`] is one atomic group, applied in order.
@@ -92,6 +117,8 @@ pub struct JobRecord {
     pub finished_at: Option<DateTime<Utc>>,
     /// The accepted stop, if any.
     pub stop: Option<StopMode>,
+    /// The jobs that run nodes of this one again, oldest first.
+    pub retries: Vec<JobId>,
 }
 
 /// One entry of a job's state history.
@@ -149,7 +176,7 @@ pub struct JobQuery {
     pub offset: u64,
     /// `None` is all.
     pub limit: Option<u64>,
-    pub kind: Option<JobKind>,
+    pub kind: Option<JobType>,
     /// Substring of the task's name.
     pub task: Option<String>,
     pub min_finished: Option<DateTime<Utc>>,
@@ -276,7 +303,8 @@ pub type Feed = tokio::sync::broadcast::Receiver<Arc<[EventRecord]>>;
 /// The durable memory of the service.
 #[async_trait]
 pub trait JobStore: Send + Sync + 'static {
-    /// Commits a job with its nodes and gives it its number. Returns after the data is synced to disk.
+    /// Commits a job with its nodes and gives it its number. Returns after the data is synced to disk. A job that belongs
+    /// to a plan job is refused when that is over.
     async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError>;
 
     /// Commits a group atomically, in order. Returns after the data is synced to disk.
@@ -310,6 +338,12 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Events of a job with `seq >= start`, ascending, at most `limit` (at most 1,000), fewer where they are large.
     async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError>;
+
+    /// Events of all jobs with `seq >= start`, else as [`JobStore::events`].
+    async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError>;
+
+    /// The last event number of all jobs, `EventSeq(0)` when there is none.
+    async fn newest_event(&self) -> Result<EventSeq, StoreError>;
 
     /// The last event number of a job, `EventSeq(0)` when it has none.
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError>;

@@ -18,7 +18,7 @@ use crate::inbox::{Inbox, Outlet};
 use crate::job_actor::{Control, Guard, JobSeed, Note, StopTicket};
 use crate::limits::Pool;
 use crate::model::{CauseCounts, JobId, JobSpec, NodeCounts, NodeState, StopMode, TransactionId};
-use crate::ports::{JobRecord, NewJob, Restoration, RunSignal, StoredNode, UnfinishedJob};
+use crate::ports::{JobRecord, NewJob, Refusal, Restoration, RunSignal, StoreError, StoredNode, UnfinishedJob};
 
 use super::board::{Board, Drain, Readiness};
 use super::holds::Holds;
@@ -222,6 +222,7 @@ fn fresh(id: JobId, job: &NewJob) -> UnfinishedJob {
         history: Vec::new(),
         finished_at: None,
         stop: None,
+        retries: Vec::new(),
     };
     UnfinishedJob { record, spec: Arc::clone(&job.spec), nodes, restoration: Restoration::None }
 }
@@ -262,7 +263,10 @@ impl Handler<CreateJob> for Supervisor {
             supervisor.creating -= 1;
             // Later than this answer, which would be cut off.
             ctx.run_later(Duration::ZERO, |supervisor, ctx| supervisor.leave_when_empty(ctx));
-            let id = id?;
+            let id = match id {
+                Err(StoreError::Refused(Refusal::Repeated(before))) => return Ok(before),
+                other => other?,
+            };
             let JobSpec { nodes, owner, .. } = &*job.spec;
             let kind = job.spec.kind().name();
             tracing::info!(job = %id, kind, nodes = nodes.len(), owner = owner.login, "job created");

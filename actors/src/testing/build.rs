@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde_json::{Map, json};
 
 use crate::model::{
-    CertName, Common, DeployCommand, DeployOptions, EnvironmentName, Owner, Scope, TaskCommand, TaskName,
+    CertName, Common, DeployCommand, DeployOptions, EnvironmentName, Origin, Owner, Reach, Scope, TaskCommand, TaskName,
 };
 use crate::ports::{Component, Environment, EnvironmentSettings, Instance};
 
@@ -70,6 +70,9 @@ impl Build {
 
     fn common(concurrency: u32) -> Common {
         Common {
+            reach: Reach::All,
+            origin: Origin::default(),
+            once: None,
             owner: owner(),
             description: String::new(),
             concurrency: NonZeroU32::new(concurrency),

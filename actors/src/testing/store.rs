@@ -59,6 +59,7 @@ impl JobRow {
             history: self.history.clone(),
             finished_at: self.finished_at,
             stop: self.stop,
+            retries: Vec::new(),
         }
     }
 
@@ -70,6 +71,8 @@ impl JobRow {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
+    /// Owner and key of commands that happen once, with what they were and made.
+    pub(super) once: BTreeMap<(String, String), ([u8; 32], JobId)>,
     pub(super) jobs: BTreeMap<JobId, JobRow>,
     pub(super) events: Vec<EventRecord>,
     pub(super) holds: BTreeMap<TransactionId, Held>,
@@ -192,7 +195,7 @@ impl MemoryStore {
 impl JobStore for MemoryStore {
     async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
         self.admit().await?;
-        Ok(self.rows.lock().create(job))
+        Ok(self.rows.lock().create(job)?)
     }
 
     async fn append(&self, writes: Vec<Write>) -> Result<(), StoreError> {
@@ -265,6 +268,17 @@ impl JobStore for MemoryStore {
         let mut wanted = rows.events.iter().filter(|event| event.job == job && event.seq >= start);
         let items = wanted.by_ref().take(limit as usize).cloned().collect();
         Ok(EventPage { items, more: wanted.next().is_some() })
+    }
+
+    async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
+        let rows = self.rows.lock();
+        let mut wanted = rows.events.iter().filter(|event| event.seq >= start);
+        let items = wanted.by_ref().take(limit as usize).cloned().collect();
+        Ok(EventPage { items, more: wanted.next().is_some() })
+    }
+
+    async fn newest_event(&self) -> Result<EventSeq, StoreError> {
+        Ok(self.rows.lock().events.last().map_or(EventSeq(0), |event| event.seq))
     }
 
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {

@@ -61,7 +61,7 @@ impl Rows {
 
 fn matches(job: &JobRecord, query: &JobQuery) -> bool {
     let task = job.header.task.as_ref().map_or("", |task| task.as_str());
-    query.kind.is_none_or(|kind| job.header.kind == kind)
+    query.kind.is_none_or(|kind| job.header.job_type() == kind)
         && query.task.as_deref().is_none_or(|part| !task.is_empty() && task.contains(part))
         && query.min_finished.is_none_or(|min| job.finished_at.is_some_and(|at| at >= min))
         && query.max_finished.is_none_or(|max| job.finished_at.is_some_and(|at| at <= max))

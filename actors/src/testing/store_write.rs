@@ -8,14 +8,23 @@ use serde_json::{Value, json};
 use crate::model::{
     Attempt, CertName, EventKind, EventRecord, EventSeq, JobId, JobState, NodeEnd, NodeIndex, NodeState, StopMode,
 };
-use crate::ports::{Held, NewJob, NodeRecord, Restoration, StateSpan, StoredNode, Write};
+use crate::ports::{Held, NewJob, NodeRecord, Refusal, Restoration, StateSpan, StoredNode, Write};
 
 use super::store::{JobRow, NodeRow, Rows};
 
 type Checked = Result<(), &'static str>;
 
 impl Rows {
-    pub(super) fn create(&mut self, job: NewJob) -> JobId {
+    pub(super) fn create(&mut self, job: NewJob) -> Result<JobId, Refusal> {
+        let once = job.once.map(|once| ((once.owner, once.key), once.fingerprint));
+        if let Some((name, fingerprint)) = &once
+            && let Some((known, before)) = self.once.get(name)
+        {
+            return Err(match known == fingerprint {
+                true => Refusal::Repeated(*before),
+                false => Refusal::OtherCommand(name.1.clone()),
+            });
+        }
         self.last_job += 1;
         let id = JobId(self.last_job);
         let at = job.spec.created_at;
@@ -33,7 +42,10 @@ impl Rows {
             nodes,
         };
         self.jobs.insert(id, row);
-        id
+        if let Some((name, fingerprint)) = once {
+            self.once.insert(name, (fingerprint, id));
+        }
+        Ok(id)
     }
 
     pub(super) fn apply(&mut self, write: Write) -> Checked {

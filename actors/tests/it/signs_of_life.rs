@@ -96,7 +96,8 @@ fn never_stuck_a_job_without_an_owner_gets_one() {
             ..(*spec).clone()
         });
         let first_state = JobState::New;
-        let orphan = world.store.create_job(NewJob { spec, first_state, ready: vec![true, true] }).await.unwrap();
+        let orphan =
+            world.store.create_job(NewJob { spec, first_state, ready: vec![true, true], once: None }).await.unwrap();
         assert_eq!(service.end(orphan).await, JobState::Finished);
     });
 }

@@ -129,6 +129,14 @@ impl JobStore for SimStore {
         self.inner.events(job, start, limit).await
     }
 
+    async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
+        self.inner.all_events(start, limit).await
+    }
+
+    async fn newest_event(&self) -> Result<EventSeq, StoreError> {
+        self.inner.newest_event().await
+    }
+
     async fn last_event(&self, job: JobId) -> Result<EventSeq, StoreError> {
         self.inner.last_event(job).await
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use bunraku_actors::model::{Common, Owner};
+use bunraku_actors::model::{Common, Origin, Owner, Reach};
 use serde_json::{Map, Value, json};
 
 use super::Object;
@@ -24,6 +24,9 @@ pub(super) fn common(body: &Object, owner: Owner) -> Result<Common, ApiError> {
         timeout: body.integer("timeout", 1)?.map(Duration::from_secs),
         userdata: Value::Object(attached(body, "userdata")?),
         options: Value::Null,
+        reach: Reach::All,
+        origin: Origin::default(),
+        once: None,
     })
 }
 

@@ -6,8 +6,14 @@ use bunraku_actors::model::{JobId, Owner};
 use chrono::DateTime;
 
 use super::path::MAX_ID;
-use super::{Object, Query, deploy_command, job_id, node_list, stop_request, task_command, task_name, token_request};
+use super::{
+    Object, Query, deploy_command, environment_plan_run, job_id, login_request, new_schedule, new_user, node_list,
+    older_schedule, plan_finish, plan_run, plan_start, plan_task, stop_request, task_command, task_name, task_target,
+    token_request, user_change,
+};
 use crate::api::error::ApiError;
+use crate::api::records::ScheduleKind;
+use crate::api::rights::Rules;
 
 /// Errors are for people and programs: they do not repeat whole requests.
 const LONGEST_ERROR: usize = 4_096;
@@ -37,12 +43,24 @@ fn commands(body: &Object) {
         Ok(stop) => assert!((1..=MAX_ID).contains(&stop.job.0), "only numbers that can have been given are jobs"),
         Err(error) => documented(&error),
     }
-    if let Err(error) = token_request(body, DateTime::UNIX_EPOCH) {
-        documented(&error);
-    }
-    if let Err(error) = node_list(body, "nodes") {
-        documented(&error);
-    }
+    let now = DateTime::UNIX_EPOCH;
+    let results = [
+        token_request(body, &Rules::default(), now).map(drop),
+        node_list(body, "nodes").map(drop),
+        plan_start(body, owner(), now).map(drop),
+        plan_task(body, owner()).map(drop),
+        plan_finish(body).map(drop),
+        plan_run(body).map(drop),
+        environment_plan_run(body).map(drop),
+        task_target(body).map(drop),
+        new_schedule(body, owner(), now).map(drop),
+        older_schedule(ScheduleKind::Task, body, owner(), now).map(drop),
+        older_schedule(ScheduleKind::Deploy, body, owner(), now).map(drop),
+        login_request(body).map(drop),
+        new_user(body).map(drop),
+        user_change(body).map(drop),
+    ];
+    results.iter().filter_map(|result| result.as_ref().err()).for_each(documented);
 }
 
 /// A query, and parts of a path, are read or refused with a documented error of bounded length.

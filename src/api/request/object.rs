@@ -20,6 +20,26 @@ impl Object {
         Self { map, prefix: "" }
     }
 
+    /// An object inside another one; `prefix` stands before its keys in messages.
+    pub(crate) fn within(map: Map<String, Value>, prefix: &'static str) -> Self {
+        Self { map, prefix }
+    }
+
+    /// Whether the key is there, were it null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// All of it, as it came.
+    pub(crate) fn as_map(&self) -> &Map<String, Value> {
+        &self.map
+    }
+
+    /// The keys that have a value, with it.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.as_str(), value))
+    }
+
     /// A key as messages name it.
     pub(crate) fn name(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
@@ -32,7 +52,7 @@ impl Object {
 
     /// The keys that have a value.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str())
+        self.entries().map(|(key, _)| key)
     }
 
     /// Refuses keys that are none of these. For endpoints of our own, where a misspelled key would widen what is done.
@@ -101,6 +121,6 @@ impl Object {
 
     /// An optional object whose keys are read one by one; `prefix` stands before them in messages.
     pub(crate) fn object(&self, key: &str, prefix: &'static str) -> Result<Option<Self>, ApiError> {
-        Ok(self.map(key)?.map(|map| Self { map: map.clone(), prefix }))
+        Ok(self.map(key)?.map(|map| Self::within(map.clone(), prefix)))
     }
 }

@@ -1,14 +1,11 @@
 //! The body of `POST /command/stop` (API §4.2).
 
 use bunraku_actors::model::{JobId, StopMode};
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::Object;
-use super::path::job_id;
+use super::path::{digits, job_id};
 use crate::api::error::ApiError;
-
-/// 2^64.
-const BEYOND_64_BITS: f64 = 18_446_744_073_709_551_616.0;
 
 /// A checked stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +27,4 @@ pub(crate) fn stop_request(body: &Object) -> Result<StopRequest, ApiError> {
     };
     let mode = if body.flag("force")? == Some(true) { StopMode::Force } else { StopMode::Plain };
     Ok(StopRequest { job, mode })
-}
-
-/// The number as digits. An integer beyond 64 bits has become a float while it was parsed: it is an id all the same,
-/// only one that was never given.
-fn digits(number: &Number) -> String {
-    match number.as_f64() {
-        Some(float) if number.is_f64() && float >= BEYOND_64_BITS => format!("{float:.0}"),
-        _ => number.to_string(),
-    }
 }

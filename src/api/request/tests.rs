@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::accounts::Role;
 use crate::api::error::ApiError;
+use crate::api::rights::Rules;
 
 fn owner() -> Owner {
     Owner { id: "1".into(), login: "ops".into(), display_name: "Ops".into(), role: "operator".into() }
@@ -289,10 +290,10 @@ fn tokens_have_a_bounded_life() {
     let request = |extra: Value| {
         let mut body = json!({ "login": "ci", "role": "operator" });
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        token_request(&object(&body), now)
+        token_request(&object(&body), &Rules::default(), now)
     };
     let token = request(json!({})).unwrap();
-    assert_eq!((token.role, token.expires_at), (Role::Operator, Some(now + TimeDelta::days(365))));
+    assert_eq!((token.role, token.expires_at), (Role::Operator.into(), Some(now + TimeDelta::days(365))));
     assert_eq!(token.display_name, "ci");
     assert_eq!(request(json!({ "lifetime": "30d" })).unwrap().expires_at, Some(now + TimeDelta::days(30)));
     assert_eq!(request(json!({ "lifetime": "unlimited" })).unwrap().expires_at, None);

@@ -1,7 +1,7 @@
 //! A job, and the answers to commands (API §4, §5.3).
 
 use bunraku_actors::handle::LiveJob;
-use bunraku_actors::model::{JobId, JobKind, JobState, NodeCounts, NodeState, Owner, Shown};
+use bunraku_actors::model::{JobId, JobState, JobType, NodeCounts, NodeState, Owner, Shown};
 use bunraku_actors::ports::{JobRecord, StateSpan};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
@@ -44,6 +44,12 @@ pub struct Job {
     /// Oldest first.
     pub status: Vec<StatusEntry>,
     pub userdata: Value,
+    /// The job of which it runs nodes again; absent for most. An addition of ours, as the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobRef>,
+    /// The jobs that run nodes of this one again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retried_by: Vec<JobRef>,
 }
 
 /// One entry of a job's state history.
@@ -115,7 +121,7 @@ impl Job {
         let started = Some(header.created_at).filter(|_| !matches!(record.state, JobState::New | JobState::Ready));
         let finished = record.finished_at;
         let changed = record.history.last().map_or(header.created_at, |span| span.entered);
-        let kind = header.kind.name();
+        let kind = header.job_type().name();
         Self {
             id: links.job(record.id),
             name: record.id.to_string(),
@@ -138,6 +144,8 @@ impl Job {
             events: links.of_job(record.id, "events"),
             status: record.history.iter().map(StatusEntry::from).collect(),
             userdata: header.userdata.clone(),
+            retry_of: header.origin.retry_of.map(|job| JobRef::new(job, links)),
+            retried_by: record.retries.iter().map(|job| JobRef::new(*job, links)).collect(),
         }
     }
 }
@@ -160,7 +168,7 @@ impl From<&StateSpan> for StatusEntry {
 
 impl From<&Owner> for OwnerView {
     fn from(owner: &Owner) -> Self {
-        let role = Role::from_name(&owner.role);
+        let roles: Vec<_> = owner.role.split(',').filter_map(Role::from_name).collect();
         Self {
             id: owner.id.clone(),
             login: owner.login.clone(),
@@ -168,10 +176,10 @@ impl From<&Owner> for OwnerView {
             email: String::new(),
             is_revoked: false,
             is_remote: false,
-            is_superuser: role == Some(Role::Admin),
+            is_superuser: roles.contains(&Role::Admin),
             is_group: false,
             last_login: None,
-            role_ids: role.into_iter().map(role_id).collect(),
+            role_ids: roles.into_iter().map(role_id).collect(),
             inherited_role_ids: Vec::new(),
             group_ids: Vec::new(),
         }
@@ -187,9 +195,15 @@ fn role_id(role: Role) -> u32 {
     }
 }
 
+impl JobRef {
+    fn new(job: JobId, links: &Links) -> Self {
+        Self { id: links.job(job), name: job.to_string() }
+    }
+}
+
 impl Started {
     pub(crate) fn new(job: JobId, links: &Links) -> Self {
-        Self { job: JobRef { id: links.job(job), name: job.to_string() } }
+        Self { job: JobRef::new(job, links) }
     }
 }
 
@@ -218,10 +232,10 @@ impl LiveView {
 }
 
 /// The words by which `type` filters jobs, those of later job types included.
-pub(crate) const JOB_TYPES: [(&str, Option<JobKind>); 9] = [
-    ("deploy", Some(JobKind::Deploy)),
-    ("task", Some(JobKind::Task)),
-    ("plan_task", None),
+pub(crate) const JOB_TYPES: [(&str, Option<JobType>); 9] = [
+    ("deploy", Some(JobType::Deploy)),
+    ("task", Some(JobType::Task)),
+    ("plan_task", Some(JobType::PlanTask)),
     ("plan_script", None),
     ("plan_upload", None),
     ("plan_command", None),

@@ -10,7 +10,9 @@ mod job;
 pub mod ledger;
 mod node;
 mod page;
+mod plan;
 mod report;
+mod schedule;
 mod token;
 
 pub use directory::{
@@ -23,8 +25,10 @@ pub(crate) use job::JOB_TYPES;
 pub use job::{Job, JobRef, LiveView, OwnerView, Started, StatusEntry, Stopped, StoppedJob};
 pub use node::Node;
 pub use page::{Items, Link, NamedLink, Pagination};
+pub use plan::{PlanEventView, PlanJob};
 pub use report::ReportItem;
-pub use token::{CreatedToken, TokenView, WhoAmI};
+pub use schedule::{OlderSchedule, ScheduledJob};
+pub use token::{CreatedToken, TokenView, UserView, WhoAmI};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 

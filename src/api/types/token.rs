@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::millis;
-use crate::api::accounts::{Role, TokenRecord};
+use crate::api::accounts::{TokenRecord, UserRecord};
+use crate::api::auth::Caller;
+use crate::api::rights::Permission;
 
 /// A token as listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +14,8 @@ pub struct TokenView {
     pub id: Uuid,
     pub login: String,
     pub display_name: String,
-    pub role: Role,
+    /// The role it was made with; empty on the token of a session.
+    pub role: String,
     pub description: String,
     pub created_at: String,
     pub expires_at: Option<String>,
@@ -35,7 +38,10 @@ pub struct WhoAmI {
     pub id: Uuid,
     pub login: String,
     pub display_name: String,
-    pub role: Role,
+    /// The roles, by name, joined by commas.
+    pub role: String,
+    /// What they permit, each once.
+    pub permissions: Vec<String>,
     pub token_id: Uuid,
     pub expires_at: Option<String>,
 }
@@ -46,7 +52,7 @@ impl From<&TokenRecord> for TokenView {
             id: token.id,
             login: token.login.clone(),
             display_name: token.display_name.clone(),
-            role: token.role,
+            role: token.role.clone(),
             description: token.description.clone(),
             created_at: millis(token.created_at),
             expires_at: token.expires_at.map(millis),
@@ -56,15 +62,47 @@ impl From<&TokenRecord> for TokenView {
     }
 }
 
-impl From<&TokenRecord> for WhoAmI {
-    fn from(token: &TokenRecord) -> Self {
+impl From<&Caller> for WhoAmI {
+    fn from(caller: &Caller) -> Self {
+        let token = &caller.token;
+        let permitted = Permission::ALL.into_iter().filter(|permission| caller.rights.may(*permission));
         Self {
             id: token.owner_id,
             login: token.login.clone(),
             display_name: token.display_name.clone(),
-            role: token.role,
+            role: caller.roles.join(","),
+            permissions: permitted.map(|permission| permission.name().to_owned()).collect(),
             token_id: token.id,
             expires_at: token.expires_at.map(millis),
+        }
+    }
+}
+
+/// A user as listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    pub id: Uuid,
+    pub login: String,
+    pub display_name: String,
+    pub email: String,
+    /// By `access.yaml`.
+    pub roles: Vec<String>,
+    pub created_at: String,
+    pub last_login: Option<String>,
+    pub revoked_at: Option<String>,
+}
+
+impl UserView {
+    pub(crate) fn new(user: &UserRecord, roles: Vec<String>) -> Self {
+        Self {
+            id: user.id,
+            login: user.login.clone(),
+            display_name: user.display_name.clone(),
+            email: user.email.clone(),
+            roles,
+            created_at: millis(user.created_at),
+            last_login: user.last_login.map(millis),
+            revoked_at: user.revoked_at.map(millis),
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{CertName, JobId, JobSpec, NodeIndex};
+use bunraku_actors::model::{CertName, JobId, JobKind, JobSpec, JobType, NodeIndex};
 use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, UnfinishedJob};
-use chrono::{TimeDelta, Timelike as _};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use crate::store::columns::{Db, get};
+use crate::store::columns::{Db, behind_shown, get};
 use crate::store::fault::{Fault, leave_out};
 use crate::store::rows;
 use crate::store::specs::{Specs, header_weight};
@@ -107,7 +106,11 @@ impl Filter {
     fn of(query: &JobQuery) -> Self {
         let mut filter = Self::default();
         if let Some(kind) = query.kind {
-            filter.add("kind = ?", Db(kind));
+            match kind {
+                JobType::Deploy => filter.add("kind = ?", Db(JobKind::Deploy)),
+                JobType::Task => filter.add("kind = ? AND plan_job IS NULL", Db(JobKind::Task)),
+                JobType::PlanTask => filter.add("kind = ? AND plan_job IS NOT NULL", Db(JobKind::Task)),
+            }
         }
         if let Some(task) = &query.task {
             filter.add("instr(task, ?) > 0", task.clone());
@@ -116,10 +119,7 @@ impl Filter {
             filter.add("finished_at >= ?", Db(min));
         }
         if let Some(max) = query.max_finished {
-            // Times are shown in whole seconds, and the bound is inclusive.
-            let shown_as = max.with_nanosecond(0).unwrap_or(max) + TimeDelta::seconds(1);
-            let exclusive = if max.nanosecond() == 0 { shown_as } else { max + TimeDelta::microseconds(1) };
-            filter.add("finished_at < ?", Db(exclusive));
+            filter.add("finished_at < ?", Db(behind_shown(max)));
         }
         filter
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub(super) use self::events::{events, last_event};
+pub(super) use self::events::{all_events, events, last_event, newest_event};
 pub(super) use self::jobs::{holds, jobs, specs_of, unfinished};
 pub(super) use self::nodes::nodes;
 pub(super) use self::tokens::{token, tokens};

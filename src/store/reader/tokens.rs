@@ -9,7 +9,8 @@ use crate::store::fault::Fault;
 /// The columns that [`read`] expects.
 macro_rules! token_columns {
     () => {
-        "id, owner_id, login, display_name, role, description, created_at, expires_at, last_used_at, revoked_at"
+        "id, owner_id, login, display_name, role, description, created_at, expires_at, last_used_at, revoked_at, \
+         EXISTS (SELECT 1 FROM users u WHERE u.login = tokens.login AND u.revoked_at IS NOT NULL)"
     };
 }
 
@@ -33,11 +34,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TokenRecord> {
         owner_id: get(row, 1)?,
         login: row.get(2)?,
         display_name: row.get(3)?,
-        role: get(row, 4)?,
+        role: row.get(4)?,
         description: row.get(5)?,
         created_at: get(row, 6)?,
         expires_at: get_opt(row, 7)?,
         last_used_at: get_opt(row, 8)?,
         revoked_at: get_opt(row, 9)?,
+        user_revoked: row.get(10)?,
     })
 }

@@ -6,15 +6,18 @@ use rusqlite::params;
 
 use super::group::Group;
 use super::live::LiveJob;
+use crate::api::records::Made;
 use crate::store::columns::Db;
 use crate::store::decision::Body;
 use crate::store::fault::Fault;
+use crate::store::records::{once, plans};
 use crate::store::request::{CREATE_AT_ONCE, PackedJob};
 
 impl Group<'_> {
     /// Gives the job its number and writes it; the rows of a large one follow in chunks.
     pub(super) fn create(&mut self, job: &PackedJob) -> Result<JobId, Fault> {
         check(job)?;
+        once::check(self.connection, job.once.as_ref(), job.spec.created_at)?;
         let id = self.counters.next_job();
         let mut counts = NodeCounts::default();
         let states: Vec<_> = job.ready.iter().map(|ready| first_node_state(*ready)).collect();
@@ -22,6 +25,14 @@ impl Group<'_> {
             counts.add(*state, 1);
         }
         self.insert_job(id, job, counts)?;
+        if let Some(plan) = job.spec.origin.plan {
+            plans::note_job(self.connection, plan, id, job.spec.created_at)?;
+        }
+        if let Some(before) = job.spec.origin.retry_of {
+            let link = "UPDATE jobs SET retries = json_insert(coalesce(retries, '[]'), '$[#]', ?2) WHERE id = ?1";
+            self.connection.prepare_cached(link)?.execute(params![Db(before), Db(id)])?;
+        }
+        once::keep(self.connection, job.once.as_ref(), &Made::Job(id))?;
         let live = LiveJob {
             spec: job.spec.clone(),
             state: job.first_state,
@@ -65,8 +76,9 @@ impl Group<'_> {
         let task = header.task.as_ref().map(|name| name.as_str());
         self.connection
             .prepare_cached(
-                "INSERT INTO jobs (id, kind, task, environment, owner, state, counts, causes, changed_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8)",
+                "INSERT INTO jobs \
+                 (id, kind, task, environment, owner, state, counts, causes, changed_at, plan_job) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8, ?9)",
             )?
             .execute(params![
                 Db(id),
@@ -76,7 +88,8 @@ impl Group<'_> {
                 header.owner.login,
                 Db(job.first_state),
                 Db(counts),
-                Db(header.created_at)
+                Db(header.created_at),
+                header.origin.plan.map(Db)
             ])?;
         self.connection
             .prepare_cached("INSERT INTO job_specs (job, header, spec) VALUES (?1, ?2, ?3)")?

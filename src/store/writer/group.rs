@@ -10,8 +10,6 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use super::live::LiveJob;
-use super::tokens;
-use crate::api::accounts::TokenRecord;
 use crate::store::columns::{Db, to_micros};
 use crate::store::decision::{self, Body, Decision};
 use crate::store::fault::Fault;
@@ -91,8 +89,6 @@ impl Effects {
 pub(super) enum Outcome {
     Done,
     Created(JobId),
-    Token(Box<TokenRecord>),
-    Revoked(bool),
 }
 
 /// A group in progress.
@@ -127,24 +123,14 @@ impl<'a> Group<'a> {
     }
 
     /// Performs a whole request.
-    pub(super) fn perform(&mut self, request: &Request) -> Result<Outcome, Fault> {
+    pub(super) fn perform(&mut self, request: &mut Request) -> Result<Outcome, Fault> {
         match request {
             Request::Create(job, _) => self.create(job).map(Outcome::Created),
             Request::Append(writes, _) => {
                 writes.iter().try_for_each(|write| self.write(write))?;
                 Ok(Outcome::Done)
             }
-            Request::CreateToken(token, hash, now, _) => {
-                tokens::create(self.connection, token, *hash, *now).map(|token| Outcome::Token(Box::new(token)))
-            }
-            Request::RevokeToken(id, now, _) => tokens::revoke(self.connection, *id, *now).map(Outcome::Revoked),
-            Request::TouchToken(id, now) => tokens::touch(self.connection, *id, *now).map(|()| Outcome::Done),
-            Request::Setting(name, value, _) => {
-                let write = "INSERT INTO settings (name, value) VALUES (?1, ?2) \
-                             ON CONFLICT DO UPDATE SET value = excluded.value";
-                self.connection.prepare_cached(write)?.execute((name, value))?;
-                Ok(Outcome::Done)
-            }
+            Request::Work(work) => work.perform(self.connection).map(|()| Outcome::Done),
             Request::Prune(..) | Request::Close => Ok(Outcome::Done),
         }
     }

@@ -14,7 +14,6 @@ mod retention;
 mod state;
 #[cfg(test)]
 mod tests;
-mod tokens;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -231,10 +230,10 @@ impl Writer {
         next
     }
 
-    fn commit_requests(&mut self, requests: Vec<Request>) {
+    fn commit_requests(&mut self, mut requests: Vec<Request>) {
         let committed = self.transaction(|writer, effects| {
             let mut outcomes = Vec::with_capacity(requests.len());
-            for request in &requests {
+            for request in &mut requests {
                 outcomes.push(writer.savepoint(effects, |group| group.perform(request))?);
             }
             Ok(outcomes)
@@ -242,8 +241,7 @@ impl Writer {
         match committed {
             Ok((outcomes, effects)) => {
                 let events = self.make_visible(effects);
-                if requests.iter().any(|request| matches!(request, Request::CreateToken(..) | Request::RevokeToken(..)))
-                {
+                if requests.iter().any(|request| matches!(request, Request::Work(work) if work.changes_tokens())) {
                     self.shared.tokens.forget();
                 }
                 for (request, outcome) in requests.into_iter().zip(outcomes) {
@@ -370,7 +368,9 @@ impl Writer {
                 self.run_sql("ROLLBACK TO request")?;
                 self.run_sql("RELEASE request")?;
                 self.counters = before;
-                tracing::warn!(error = %fault, "a group of writes was refused");
+                if !matches!(fault, Fault::Denied(_)) {
+                    tracing::warn!(error = %fault, "a group of writes was refused");
+                }
                 Ok(Err(StoreError::from(fault)))
             }
         }
@@ -419,9 +419,8 @@ fn answer(request: Request, outcome: Result<Outcome, StoreError>) {
     match (request, outcome) {
         (request, Err(error)) => request.refuse(error),
         (Request::Create(_, reply), Ok(Outcome::Created(job))) => drop(reply.send(Ok(job))),
-        (Request::CreateToken(_, _, _, reply), Ok(Outcome::Token(token))) => drop(reply.send(Ok(*token))),
-        (Request::RevokeToken(_, _, reply), Ok(Outcome::Revoked(found))) => drop(reply.send(Ok(found))),
-        (Request::Append(_, reply) | Request::Setting(_, _, reply), Ok(_)) => drop(reply.send(Ok(()))),
+        (Request::Work(work), Ok(_)) => work.answer(Ok(())),
+        (Request::Append(_, reply), Ok(_)) => drop(reply.send(Ok(()))),
         (request, Ok(_)) => request.refuse(StoreError::Failed("its answer does not fit".to_owned())),
     }
 }

@@ -17,6 +17,8 @@ use crate::store::retention::{Cutoffs, Pruned, pruned_result};
 const PIECE: u32 = 500;
 /// Jobs that one transaction takes out of sight.
 const JOBS: u32 = 50;
+/// Rows of what is kept beside jobs that one transaction removes; a plan job has many events.
+const BESIDE: u32 = 100;
 /// Pages that one step gives back to the file system.
 const PAGES: u32 = 256;
 /// So many free pages are kept for what comes.
@@ -117,7 +119,7 @@ impl Writer {
         if let Some(job) = going {
             return self.piecemeal(|connection| remove_piece(connection, job)).map(|()| Step::More);
         }
-        if self.hide_jobs(pass)? || self.prune_output(pass)? || self.give_back_pages()? {
+        if self.hide_jobs(pass)? || self.prune_output(pass)? || self.prune_beside(pass)? || self.give_back_pages()? {
             return Ok(Step::More);
         }
         Ok(Step::Done)
@@ -175,6 +177,30 @@ impl Writer {
         })?;
         pass.pruned.outputs += u64::from(pass.output.is_none());
         Ok(true)
+    }
+
+    /// Deletes a piece of what is kept beside jobs and is too old. A plan job goes with its events.
+    fn prune_beside(&mut self, pass: &mut Pass) -> Result<bool, Fault> {
+        let Cutoffs { jobs, audit, keys, .. } = pass.cutoffs;
+        let pieces = [
+            ("DELETE FROM plan_jobs WHERE id IN (SELECT id FROM plan_jobs WHERE finished_at < ?1 LIMIT ?2)", jobs),
+            ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at < ?1 LIMIT ?2)", audit),
+            (
+                "DELETE FROM once_keys WHERE (owner, key) IN \
+                 (SELECT owner, key FROM once_keys WHERE until < ?1 LIMIT ?2)",
+                keys,
+            ),
+        ];
+        for (delete, cutoff) in pieces {
+            let Some(cutoff) = cutoff else { continue };
+            let deleted = self.piecemeal(|connection| {
+                Ok(connection.prepare_cached(delete)?.execute(params![Db(cutoff), BESIDE])?)
+            })?;
+            if deleted > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Lets the file shrink a little, while many of its pages are free.

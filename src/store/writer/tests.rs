@@ -35,6 +35,7 @@ fn new_job() -> NewJob {
         options: json!({}).into(),
         owner: Owner { id: String::new(), login: "ops".into(), display_name: "Ops".into(), role: "operator".into() },
         description: String::new(),
+        origin: bunraku_actors::model::Origin::default(),
         userdata: json!({}),
         created_at: at(),
         start_deadline: at() + TimeDelta::days(1),
@@ -43,7 +44,7 @@ fn new_job() -> NewJob {
         nodes: Arc::clone(&nodes),
         edges: [].into(),
     };
-    NewJob { spec: Arc::new(spec), first_state: JobState::New, ready: vec![true; nodes.len()] }
+    NewJob { spec: Arc::new(spec), first_state: JobState::New, ready: vec![true; nodes.len()], once: None }
 }
 
 /// Every root fails, and each takes its dependents with it.

@@ -184,3 +184,26 @@ async fn a_stop_of_the_server_ends_streams() {
     let drained = async { while let Ok(Some(_)) = timeout(HUNG, response.chunk()).await.unwrap() {} };
     futures_util::future::join(stopped, drained).await;
 }
+
+const ALL: &str = "GET /bunraku/v1/events";
+
+#[actix_web::test]
+async fn events_of_all_jobs_come_page_by_page() {
+    let world = World::seeded().await;
+    let viewer = world.viewer();
+    viewer.get("/bunraku/v1/events?limit=3").await.record(ALL, "first-three");
+    let mut start = "1".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let page = viewer.get(&format!("/bunraku/v1/events?start={start}&limit=4")).await.json();
+        let items = page["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|event| event["id"].as_str().unwrap().parse::<u64>().unwrap()));
+        start = page["next-events"]["event"].as_str().unwrap().to_owned();
+        if page["more"] == false {
+            break;
+        }
+    }
+    let newest = world.jobs().newest_event().await.unwrap().0;
+    assert_eq!(seen, (1..=newest).collect::<Vec<_>>(), "each once, in order");
+    viewer.get("/bunraku/v1/events?start=x").await.record(ALL, "bad-start");
+}

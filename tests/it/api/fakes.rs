@@ -10,6 +10,7 @@ use bunraku_actors::ports::{
     Instance, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
 };
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::seed::at;
@@ -23,12 +24,24 @@ pub(crate) fn node(name: &str) -> CertName {
     CertName::parse(name).unwrap()
 }
 
-/// Always the same moment, one minute after the first job's creation.
-pub(crate) struct StoppedClock;
+/// Stands still, one minute after the first job's creation, until it is set.
+pub(crate) struct StoppedClock(Mutex<DateTime<Utc>>);
+
+impl Default for StoppedClock {
+    fn default() -> Self {
+        Self(Mutex::new(at(60)))
+    }
+}
+
+impl StoppedClock {
+    pub(crate) fn set(&self, now: DateTime<Utc>) {
+        *self.0.lock() = now;
+    }
+}
 
 impl Clock for StoppedClock {
     fn now(&self) -> DateTime<Utc> {
-        at(60)
+        *self.0.lock()
     }
 }
 

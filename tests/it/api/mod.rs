@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
 mod access;
+mod audit;
 mod client;
 mod commands;
 mod directory;
@@ -14,8 +15,16 @@ mod files;
 mod jobs;
 mod ledger;
 mod limits;
+mod once;
+mod plans;
+mod retry;
+mod rights;
 mod robust;
+mod schedules;
 mod seed;
 mod status;
+mod task_targets;
 mod tokens;
+mod usage;
+mod users;
 mod world;

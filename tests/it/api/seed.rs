@@ -44,6 +44,7 @@ fn spec(action: Action, nodes: &[&str], created: i64) -> JobSpec {
         options: json!({ "environment": "production", "scope": { "nodes": nodes } }).into(),
         owner: owner(),
         description: "roll out".into(),
+        origin: bunraku_actors::model::Origin::default(),
         userdata: json!({ "ticket": 7 }),
         created_at: at(created),
         start_deadline: at(created + 86_400),
@@ -122,7 +123,7 @@ pub(crate) async fn create(
     first_state: JobState,
     ready: Vec<bool>,
 ) -> JobId {
-    store.create_job(NewJob { spec: Arc::clone(spec), first_state, ready }).await.unwrap()
+    store.create_job(NewJob { spec: Arc::clone(spec), first_state, ready, once: None }).await.unwrap()
 }
 
 /// Job 1: a deploy that runs, with a node in every state.

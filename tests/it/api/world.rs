@@ -7,6 +7,7 @@ use bunraku::api::{Options, Server, State};
 use bunraku::store::Store;
 use bunraku::tls;
 use bunraku_actors::handle::Ports;
+use bunraku_actors::model::{JobId, JobState, NodeState};
 use bunraku_actors::ports::JobStore;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -22,6 +23,9 @@ pub(crate) struct World {
     pub(crate) ca: TestCa,
     pub(crate) store: Store,
     pub(crate) server: Server,
+    /// What the server's handlers reach.
+    pub(crate) state: State,
+    pub(crate) clock: Arc<StoppedClock>,
     /// What the broker complains of.
     pub(crate) broker_trouble: Arc<Mutex<Option<String>>>,
     /// Holds the database and the kept file.
@@ -51,11 +55,12 @@ impl World {
         std::fs::write(&kept, CONTENT).unwrap();
         let store = Store::open(folder.path().join("bunraku.db"), bunraku::store::Options::default()).unwrap();
         add_tokens(&store).await;
+        let clock = Arc::new(StoppedClock::default());
         let ports = Ports {
             store: Arc::new(store.clone()),
             transport: Arc::new(Fleet),
             directory: Arc::new(Shelf { kept }),
-            clock: Arc::new(StoppedClock),
+            clock: Arc::clone(&clock) as _,
         };
         let mut options = Options::new(vec!["localhost".to_owned()], 8143);
         options.public_url = Some("https://orch.example.com:8143".to_owned());
@@ -71,13 +76,24 @@ impl World {
         state.broker_probe = Arc::new(move || trouble.lock().clone());
         state.verify_ledgers = super::ledger::fixed();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start(listener, config, state).unwrap();
-        Self { ca, store, server, broker_trouble, _folder: folder }
+        let server = Server::start(listener, config, state.clone()).unwrap();
+        Self { ca, store, server, state, clock, broker_trouble, _folder: folder }
     }
 
     /// The store as the engine sees it.
     pub(crate) fn jobs(&self) -> &dyn JobStore {
         &self.store
+    }
+
+    /// Waits until a job runs, with so many nodes.
+    pub(crate) async fn until_running(&self, job: u64, nodes: u32) {
+        loop {
+            let record = self.store.job(JobId(job)).await.unwrap().unwrap();
+            if record.state == JobState::Running && record.counts.get(NodeState::Running) == nodes {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A client with the token of a role.
@@ -128,7 +144,7 @@ async fn add_token(store: &Store, text: &str, role: Role, expires_at: Option<Dat
     let new = NewToken {
         login: text.to_owned(),
         display_name: text.to_uppercase(),
-        role,
+        role: role.into(),
         description: format!("the {text} token"),
         expires_at,
     };

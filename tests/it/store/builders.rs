@@ -71,6 +71,7 @@ pub(crate) fn deploy_spec(nodes: usize) -> JobSpec {
             role: "operator".into(),
         },
         description: "roll out".into(),
+        origin: bunraku_actors::model::Origin::default(),
         userdata: json!({"ticket": 7}),
         created_at: at(0),
         start_deadline: at(86_400),
@@ -95,7 +96,7 @@ pub(crate) fn task_spec(task: &str, nodes: usize) -> JobSpec {
 
 pub(crate) fn new_job(spec: JobSpec) -> NewJob {
     let ready = vec![true; spec.nodes.len()];
-    NewJob { spec: Arc::new(spec), first_state: JobState::New, ready }
+    NewJob { spec: Arc::new(spec), first_state: JobState::New, ready, once: None }
 }
 
 pub(crate) fn started(spec: &JobSpec, job: JobId, node: u32, seconds: i64) -> Write {

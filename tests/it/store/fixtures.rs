@@ -35,7 +35,7 @@ async fn write_jobs(store: &Store) {
     let token = NewToken {
         login: "ops".into(),
         display_name: "Ops".into(),
-        role: Role::Admin,
+        role: Role::Admin.into(),
         description: String::new(),
         expires_at: None,
     };

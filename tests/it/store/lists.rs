@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{EnvironmentName, JobId, JobKind, JobState, NodeState, Owner};
+use bunraku_actors::model::{EnvironmentName, JobId, JobState, JobType, NodeState, Owner};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, NodeOrder, Write};
 
 use super::builders::*;
@@ -47,7 +47,7 @@ async fn jobs_are_ordered_filtered_and_paged() {
     assert_eq!(numbers(store, beyond).await, (vec![], 12));
     let none = JobQuery { limit: Some(0), ..all_jobs(JobOrder::Name, false) };
     assert_eq!(numbers(store, none).await, (vec![], 12));
-    let tasks = JobQuery { kind: Some(JobKind::Task), ..all_jobs(JobOrder::Name, false) };
+    let tasks = JobQuery { kind: Some(JobType::Task), ..all_jobs(JobOrder::Name, false) };
     assert_eq!(numbers(store, tasks).await, (vec![2, 4, 6], 3));
     let named = JobQuery { task: Some("c::r".into()), ..all_jobs(JobOrder::Name, true) };
     assert_eq!(numbers(store, named).await, (vec![6, 4, 2], 3));

@@ -10,11 +10,11 @@ use serde_json::json;
 use super::builders::*;
 
 fn jobs_before(seconds: i64) -> Cutoffs {
-    Cutoffs { jobs: Some(at(seconds)), output: None }
+    Cutoffs { jobs: Some(at(seconds)), ..Cutoffs::default() }
 }
 
 fn output_before(seconds: i64) -> Cutoffs {
-    Cutoffs { jobs: None, output: Some(at(seconds)) }
+    Cutoffs { output: Some(at(seconds)), ..Cutoffs::default() }
 }
 
 /// A job whose nodes finished, and which ended at this time.

@@ -9,7 +9,7 @@ fn token(login: &str) -> NewToken {
     NewToken {
         login: login.into(),
         display_name: "Ops".into(),
-        role: Role::Operator,
+        role: Role::Operator.into(),
         description: "for CI".into(),
         expires_at: Some(at(1_000)),
     }

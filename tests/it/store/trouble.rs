@@ -74,7 +74,7 @@ async fn damage_that_a_reader_meets_makes_the_store_unready_for_good() {
     let token = NewToken {
         login: "x".into(),
         display_name: "x".into(),
-        role: Role::Viewer,
+        role: Role::Viewer.into(),
         description: String::new(),
         expires_at: None,
     };

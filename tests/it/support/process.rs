@@ -126,7 +126,7 @@ async fn add_token(data_dir: &Path) {
     let token = NewToken {
         login: "ops".to_owned(),
         display_name: String::new(),
-        role: Role::Admin,
+        role: Role::Admin.into(),
         description: String::new(),
         expires_at: None,
     };

@@ -76,6 +76,9 @@ pub(crate) fn deploy(nodes: &[String], concurrency: Option<u32>) -> DeployComman
         scope: Scope::Nodes(nodes.iter().map(|name| CertName::parse(name).unwrap()).collect()),
         run: DeployOptions::default(),
         common: Common {
+            reach: bunraku_actors::model::Reach::All,
+            origin: bunraku_actors::model::Origin::default(),
+            once: None,
             owner: Owner {
                 id: "7d7a1c4e-0d2b-4a0e-9c56-0a4a0a4b9f11".to_owned(),
                 login: "ops".to_owned(),

@@ -28,6 +28,7 @@ fn spec(count: u32, edges: &[(u32, u32)]) -> Arc<JobSpec> {
         options: json!({}).into(),
         owner,
         description: String::new(),
+        origin: crate::model::Origin::default(),
         userdata: json!({}),
         created_at: start(),
         start_deadline: start(),

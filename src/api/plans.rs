@@ -1,0 +1,313 @@
+//! Plan jobs: plans that run elsewhere and tell of themselves here (API §4.3, §4.6, §4.7, §6, §9.1).
+//!
+//! This service runs no plans. Bolt does, and reports what it does by `plan_start`, `plan_task` and `plan_finish`.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, web};
+use async_trait::async_trait;
+use bunraku_actors::model::{EnvironmentName, JobId, OnceKey, PlanId};
+use bunraku_actors::ports::{Refusal, StoreError};
+use serde_json::json;
+
+use super::auth::{Caller, Viewer};
+use super::command::{accepted, start_task};
+use super::document::{Document, PAGE, Page, Pages, render};
+use super::links::Links;
+use super::once::once;
+use super::records::{Made, PlanOrder, PlanQuery, PlanRecord, PlanState, Records};
+use super::request::{
+    Body, Query, environment_plan_run, number, plan_finish, plan_id, plan_name, plan_of, plan_run, plan_start,
+    plan_task, read_body,
+};
+use super::rights::Permission;
+use super::state::State;
+use super::types::{EnvironmentRef, Pagination, PlanEventView, PlanJob, StatusEntry};
+use super::{Answer, ApiError, ok};
+
+/// Plan jobs per page of the store: each may carry a large result.
+const PLAN_PAGE: u64 = 50;
+
+const ORDERS: [(&str, PlanOrder); 5] = [
+    ("owner", PlanOrder::Owner),
+    ("timestamp", PlanOrder::Timestamp),
+    ("environment", PlanOrder::Environment),
+    ("name", PlanOrder::Name),
+    ("state", PlanOrder::State),
+];
+
+/// Begins a plan job; 202 after it is committed.
+pub(super) async fn start(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunPlans)?;
+    let body = read_body(body, &state.options).await?;
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let spec = plan_start(&body, caller.owner(), state.now())?;
+        caller.must_with(Permission::RunPlans, &spec.plan)?;
+        refuse_when_unable(&state)?;
+        Ok(Made::Plan(state.records.start_plan(spec, key).await?))
+    });
+    accepted(&req, &state, made.await?)
+}
+
+/// Starts a task of a plan job; 202 after the job is committed.
+pub(super) async fn task(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunTasks)?;
+    let body = read_body(body, &state.options).await?;
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let command = plan_task(&body, caller.owner())?;
+        if let Some(plan) = command.common.origin.plan {
+            permit(&caller, &find(&state, plan).await?, "go on with")?;
+        }
+        start_task(&state, &caller, command, key).await
+    });
+    accepted(&req, &state, made.await?)
+}
+
+/// Ends a plan job as its runner says; 202.
+pub(super) async fn finish(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunPlans)?;
+    let body = read_body(body, &state.options).await?;
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let (plan, outcome, result) = plan_finish(&body)?;
+        permit(&caller, &find(&state, plan).await?, "finish")?;
+        state.records.finish_plan(plan, outcome, result, state.now()).await?;
+        remembered(&state, key, Made::PlanOver(plan)).await
+    });
+    accepted(&req, &state, made.await?)
+}
+
+/// Ends a plan job for its runner, who is told at the next call; 202, also when it is over.
+pub(super) async fn stop(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::View)?;
+    let body = read_body(body, &state.options).await?;
+    let made = once(&req, &state, &caller, &body, async |key| {
+        let plan = plan_of(&body)?;
+        let record = find(&state, plan).await?;
+        permit(&caller, &record, "stop")?;
+        let result = json!({ "_error": {
+            "kind": "puppetlabs.orchestrator/plan-stopped",
+            "msg": format!("The plan was stopped by {}", caller.token.login),
+            "details": { "login": caller.token.login },
+        }});
+        match state.records.finish_plan(plan, PlanState::Failure, result, state.now()).await {
+            Err(StoreError::Refused(Refusal::PlanOver(_))) => {}
+            other => other?,
+        }
+        remembered(&state, key, Made::PlanOver(plan)).await
+    });
+    accepted(&req, &state, made.await?)
+}
+
+/// Refuses a plan run: 404 `unknown-plan` for a checked request, because this service runs no plans.
+pub(super) async fn run(state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunPlans)?;
+    refuse_run(&state, &caller, plan_run(&read_body(body, &state.options).await?)?).await
+}
+
+/// As [`run`], for the form with typed parameters.
+pub(super) async fn run_in_environment(state: web::Data<State>, caller: Caller, body: Body) -> Answer {
+    caller.must(Permission::RunPlans)?;
+    refuse_run(&state, &caller, environment_plan_run(&read_body(body, &state.options).await?)?).await
+}
+
+async fn refuse_run(state: &State, caller: &Caller, (plan, environment): (String, EnvironmentName)) -> Answer {
+    caller.must_with(Permission::RunPlans, &plan)?;
+    if state.orchestrator.directory().environment(&environment).await?.is_none() {
+        return Err(ApiError::unknown_environment(environment.as_str()));
+    }
+    Err(ApiError::unknown_plan(&plan))
+}
+
+async fn remembered(state: &State, key: Option<OnceKey>, made: Made) -> Result<Made, ApiError> {
+    if let Some(key) = key {
+        state.records.remember(key, made.clone()).await?;
+    }
+    Ok(made)
+}
+
+/// A service that takes no new jobs takes no new plans.
+fn refuse_when_unable(state: &State) -> Result<(), ApiError> {
+    state.orchestrator.trouble().map_or(Ok(()), |trouble| Err(ApiError::unavailable(trouble)))
+}
+
+/// A plan job is its owner's; others need the permission to stop jobs.
+fn permit(caller: &Caller, record: &PlanRecord, verb: &str) -> Result<(), ApiError> {
+    if caller.owns(&record.spec.owner) || caller.rights.may(Permission::StopJobs) {
+        return Ok(());
+    }
+    let (login, owner) = (&caller.token.login, &record.spec.owner.login);
+    let msg = format!("{login} may not {verb} plan job {}, which is {owner}'s", record.id);
+    Err(ApiError::not_permitted(msg, json!({ "permission": Permission::StopJobs.name(), "owner": owner })))
+}
+
+async fn find(state: &State, plan: PlanId) -> Result<PlanRecord, ApiError> {
+    state.records.plan(plan).await?.ok_or_else(|| ApiError::unknown_job(&plan.to_string()))
+}
+
+/// The plans of an environment: none is known.
+pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
+    let environment = known_environment(&req, &state).await?;
+    ok(&json!({ "environment": EnvironmentRef::with_code_id(&environment), "items": [] }))
+}
+
+/// One plan: none is known.
+pub(super) async fn one(
+    req: HttpRequest,
+    state: web::Data<State>,
+    _: Viewer,
+    path: web::Path<(String, String)>,
+) -> Answer {
+    known_environment(&req, &state).await?;
+    Err(ApiError::unknown_plan(&plan_name("plan", &format!("{}::{}", path.0, path.1))?))
+}
+
+async fn known_environment(req: &HttpRequest, state: &State) -> Result<EnvironmentName, ApiError> {
+    let name = Query::of(req).environment()?;
+    let found = state.orchestrator.directory().environment(&name).await?;
+    found.map(|_| name.clone()).ok_or_else(|| ApiError::unknown_environment(name.as_str()))
+}
+
+/// The list of plan jobs.
+pub(super) async fn jobs(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
+    let query = Query::of(&req);
+    let paging = query.paging(&ORDERS)?;
+    // As for jobs: newest first when nothing is said, else ascending (API §1.7, §15, 45).
+    let order = paging.order_by.unwrap_or(PlanOrder::Timestamp);
+    let descending = paging.descending.unwrap_or(paging.order_by.is_none());
+    let with_result = query.choice("results", &[("include", true), ("exclude", false)])?.unwrap_or(true);
+    let mut pagination = Pagination {
+        limit: paging.limit,
+        offset: paging.offset,
+        total: 0,
+        order_by: ORDERS.iter().find(|(_, known)| *known == order).map_or("", |(word, _)| *word).to_owned(),
+        order: if descending { "desc" } else { "asc" }.to_owned(),
+        kind: String::new(),
+    };
+    let mut pages = PlanPages {
+        records: Arc::clone(&state.records),
+        query: PlanQuery {
+            order,
+            descending,
+            offset: paging.offset,
+            limit: PLAN_PAGE,
+            min_finished: query.time("min_finish_timestamp")?,
+            max_finished: query.time("max_finish_timestamp")?,
+        },
+        left: paging.limit,
+        total: 0,
+        with_result,
+        state: (**state).clone(),
+        links: Links::of(&req, &state.options),
+    };
+    let first = pages.next().await?;
+    pagination.total = pages.total;
+    let tail = format!("],\"pagination\":{}}}", render(&pagination)?);
+    Document::default().text("{\"items\":[").list(first, pages).text(tail).respond()
+}
+
+struct PlanPages {
+    records: Arc<dyn Records>,
+    query: PlanQuery,
+    left: Option<u64>,
+    total: u64,
+    with_result: bool,
+    state: State,
+    links: Links,
+}
+
+#[async_trait(?Send)]
+impl Pages for PlanPages {
+    async fn next(&mut self) -> Result<Page, StoreError> {
+        self.query.limit = self.left.map_or(PLAN_PAGE, |left| left.min(PLAN_PAGE));
+        let page = self.records.plans(self.query.clone()).await?;
+        let got = page.items.len() as u64;
+        self.total = page.total;
+        self.query.offset = self.query.offset.saturating_add(got);
+        self.left = self.left.map(|left| left.saturating_sub(got));
+        let last = got == 0 || self.left == Some(0) || self.query.offset >= page.total;
+        let (now, links, with_result) = (self.state.now(), &self.links, self.with_result);
+        Page::of(page.items.iter().map(|record| PlanJob::new(record, with_result, now, links)), last)
+    }
+}
+
+/// One plan job, with the histories of its jobs.
+pub(super) async fn job(req: HttpRequest, state: web::Data<State>, _: Viewer, id: web::Path<String>) -> Answer {
+    let record = find(&state, plan_id(&id)?).await?;
+    let links = Links::of(&req, &state.options);
+    let shown = render(&PlanJob::new(&record, true, state.now(), &links))?;
+    // The object goes on with its last key.
+    let head = format!("{},\"status\":{{", shown.strip_suffix('}').unwrap_or(&shown));
+    let mut pages = History { records: Arc::clone(&state.records), plan: record.id, after: JobId(0) };
+    let first = pages.next().await?;
+    Document::default().text(head).list(first, pages).text("}}").respond()
+}
+
+struct History {
+    records: Arc<dyn Records>,
+    plan: PlanId,
+    after: JobId,
+}
+
+#[async_trait(?Send)]
+impl Pages for History {
+    async fn next(&mut self) -> Result<Page, StoreError> {
+        let found = self.records.plan_history(self.plan, self.after, PAGE).await?;
+        let last = found.len() < PAGE as usize;
+        if let Some((job, _)) = found.last() {
+            self.after = *job;
+        }
+        let mut json = Vec::new();
+        for (job, spans) in found {
+            let entries: Vec<_> = spans.iter().map(StatusEntry::from).collect();
+            let entries = serde_json::to_string(&entries)
+                .map_err(|error| StoreError::Failed(format!("a history cannot be rendered: {error}")))?;
+            let comma = if json.is_empty() { "" } else { "," };
+            json.extend_from_slice(format!("{comma}\"{job}\":{entries}").as_bytes());
+        }
+        Ok(Page { json, last })
+    }
+}
+
+/// The events of a plan job.
+pub(super) async fn events(req: HttpRequest, state: web::Data<State>, _: Viewer, id: web::Path<String>) -> Answer {
+    let start = Query::of(&req).number("start")?;
+    let plan = find(&state, plan_id(&id)?).await?.id;
+    let last = state.records.last_plan_event(plan).await?;
+    let next = start.filter(|start| *start > last).unwrap_or(last + 1);
+    let link = Links::of(&req, &state.options).at(&format!("plan_jobs/{plan}/events?start={next}"));
+    let head = render(&json!({ "id": link, "event": next.to_string() }))?;
+    let mut pages = PlanEvents { records: Arc::clone(&state.records), plan, cursor: start.unwrap_or(0), last };
+    let first = pages.next().await?;
+    Document::default().text(format!("{{\"next-events\":{head},\"items\":[")).list(first, pages).text("]}").respond()
+}
+
+struct PlanEvents {
+    records: Arc<dyn Records>,
+    plan: PlanId,
+    cursor: u64,
+    last: u64,
+}
+
+#[async_trait(?Send)]
+impl Pages for PlanEvents {
+    async fn next(&mut self) -> Result<Page, StoreError> {
+        if self.cursor > self.last {
+            return Ok(Page::end());
+        }
+        let (found, more) = self.records.plan_events(self.plan, self.cursor, PAGE).await?;
+        self.cursor = found.last().map_or(self.last, |event| event.seq) + 1;
+        let shown = found.iter().filter(|event| event.seq <= self.last);
+        Page::of(shown.map(PlanEventView::from), !more || self.cursor > self.last)
+    }
+}
+
+/// One event of a plan job, whole.
+pub(super) async fn event(state: web::Data<State>, _: Viewer, path: web::Path<(String, String)>) -> Answer {
+    let (id, event) = path.into_inner();
+    let plan = find(&state, plan_id(&id)?).await?.id;
+    let found = match number("event", &event)? {
+        Some(seq) => state.records.plan_event(seq).await?.filter(|found| found.plan == plan),
+        None => None,
+    };
+    ok(&PlanEventView::from(&found.ok_or_else(|| ApiError::mismatched_event(&id, &event))?))
+}

@@ -1,0 +1,151 @@
+//! What limited roles may do: on which nodes, in which environments, with which tasks; one's own; certificates.
+
+use bunraku::api::accounts::{Accounts, NewToken, TokenHash};
+use bunraku::api::rights::Rules;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::seed::at;
+use super::world::World;
+
+const RULES: &str = "
+roles:
+  web:
+    permissions:
+      - orchestrator:view
+      - permission: puppet_agent:run
+        environments: [production]
+        nodes: ['a.*']
+      - permission: tasks:run
+        instances: [greet]
+        nodes: ['a.*']
+      - permission: jobs:stop
+        nodes: ['a.*']
+bindings:
+  - role: viewer
+    logins: [metrics]
+certificates:
+  - name: metrics.example.com
+    login: metrics
+";
+
+/// A server with the role `web`, and a token of it.
+async fn web() -> (World, Client) {
+    let world = World::empty().await;
+    world.state.rules.store(Rules::parse(RULES).unwrap().into());
+    let token = NewToken {
+        login: "webby".into(),
+        display_name: "Webby".into(),
+        role: "web".into(),
+        description: String::new(),
+        expires_at: None,
+    };
+    world.store.create_token(token, TokenHash::of("web"), at(0)).await.unwrap();
+    let client = world.holder("web");
+    (world, client)
+}
+
+fn deploy(environment: &str, nodes: &[&str]) -> Value {
+    json!({ "environment": environment, "scope": { "nodes": nodes } })
+}
+
+#[actix_web::test]
+async fn a_scope_beyond_what_is_allowed_is_refused_with_its_count() {
+    const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
+    let (_world, web) = web().await;
+    let run = async |body: Value| web.post("/orchestrator/v1/command/deploy", body).await;
+    assert_eq!(run(deploy("production", &["a.example.com"])).await.status, 202);
+    run(deploy("production", &["a.example.com", "b.example.com", "c.example.com"]))
+        .await
+        .record(DEPLOY, "beyond-reach");
+    run(deploy("empty", &["a.example.com"])).await.record(DEPLOY, "other-environment");
+    let whole = json!({ "environment": "production" });
+    assert_eq!(run(whole).await.status, 403, "the whole environment has a node that is not allowed");
+    let query = json!({ "environment": "production", "scope": { "query": "nodes { }" } });
+    run(query).await.record(DEPLOY, "query-not-permitted");
+    let group = json!({ "environment": "production", "scope": { "node_group": "0f" } });
+    run(group).await.record(DEPLOY, "group-not-permitted");
+}
+
+#[actix_web::test]
+async fn tasks_are_allowed_by_name() {
+    const TASK: &str = "POST /orchestrator/v1/command/task";
+    let (_world, web) = web().await;
+    let run = async |task: &str, node: &str| {
+        let body = json!({ "task": task, "scope": { "nodes": [node] } });
+        web.post("/orchestrator/v1/command/task", body).await
+    };
+    assert_eq!(run("greet", "a.example.com").await.status, 202);
+    run("greet", "b.example.com").await.record(TASK, "beyond-reach");
+    run("exec", "a.example.com").await.record(TASK, "other-task");
+    let tasks = web.get("/orchestrator/v1/tasks").await.json();
+    let permitted = tasks["items"].as_array().unwrap().iter().filter(|task| task["permitted"] == true);
+    assert_eq!(permitted.map(|task| task["name"].as_str().unwrap()).collect::<Vec<_>>(), ["greet"]);
+    let schedule = json!({
+        "type": "task", "environment": "production", "input": { "name": "exec", "scope": { "nodes": ["a.example.com"] } },
+        "schedule": { "start_time": "2026-03-02T00:00:00Z", "interval": null },
+    });
+    let scheduled = web.post("/orchestrator/v1/scheduled_jobs/environment_jobs", schedule).await;
+    assert_eq!(scheduled.status, 403, "nor may it be scheduled");
+}
+
+#[actix_web::test]
+async fn one_stops_ones_own_jobs_and_those_within_reach() {
+    const STOP: &str = "POST /orchestrator/v1/command/stop";
+    let (world, web) = web().await;
+    let operator = world.operator();
+    for nodes in [&["a.example.com"][..], &["a.example.com", "b.example.com"]] {
+        let body = deploy("production", nodes);
+        assert_eq!(operator.post("/orchestrator/v1/command/deploy", body).await.status, 202);
+    }
+    let stop =
+        async |client: &Client, job: &str| client.post("/orchestrator/v1/command/stop", json!({ "job": job })).await;
+    stop(&world.viewer(), "1").await.record(STOP, "viewer");
+    assert_eq!(stop(&web, "1").await.status, 202);
+    stop(&web, "2").await.record(STOP, "beyond-reach");
+    // What is one's own may be stopped whatever it is on.
+    world
+        .state
+        .rules
+        .store(Rules::parse("roles: {web: {permissions: [orchestrator:view, puppet_agent:run]}}").unwrap().into());
+    let body = deploy("production", &["b.example.com"]);
+    assert_eq!(web.post("/orchestrator/v1/command/deploy", body).await.status, 202);
+    assert_eq!(stop(&web, "3").await.status, 202);
+    assert_eq!(stop(&web, "2").await.status, 403);
+}
+
+#[actix_web::test]
+async fn a_certificate_stands_for_a_login_only_where_it_is_listed() {
+    let (world, _) = web().await;
+    assert_eq!(world.node("metrics.example.com").get("/orchestrator/v1/jobs").await.status, 200);
+    let who = world.node("metrics.example.com").get("/bunraku/v1/whoami").await.json();
+    assert_eq!((&who["login"], &who["role"]), (&json!("metrics"), &json!("viewer")));
+    let run =
+        world.node("metrics.example.com").post("/orchestrator/v1/command/deploy", deploy("production", &["a"])).await;
+    assert_eq!(run.status, 403);
+    assert_eq!(world.node("a.example.com").get("/orchestrator/v1/jobs").await.status, 401);
+}
+
+#[actix_web::test]
+async fn a_role_that_is_gone_grants_nothing() {
+    let (world, web) = web().await;
+    world.state.rules.store(Rules::default().into());
+    assert_eq!(web.get("/orchestrator/v1/jobs").await.status, 403);
+    assert_eq!(web.get("/bunraku/v1/whoami").await.json()["permissions"], json!([]));
+}
+
+#[actix_web::test]
+async fn why_somebody_may_or_may_not_is_explained() {
+    const ACCESS: &str = "GET /bunraku/v1/access";
+    let (world, _) = web().await;
+    let admin = world.admin();
+    let ask = async |query: &str| admin.get(&format!("/bunraku/v1/access?{query}")).await;
+    let run = "user=webby&action=puppet_agent:run";
+    ask(&format!("{run}&environment=production&node=a.example.com")).await.record(ACCESS, "yes");
+    ask(&format!("{run}&environment=production&node=b.example.com")).await.record(ACCESS, "not-this-node");
+    ask(&format!("{run}&environment=staging")).await.record(ACCESS, "not-this-environment");
+    ask("user=webby&action=audit:view").await.record(ACCESS, "not-granted");
+    ask("user=stranger&action=orchestrator:view").await.record(ACCESS, "no-role");
+    ask("user=webby&action=fly").await.record(ACCESS, "bad-action");
+    ask("action=audit:view").await.record(ACCESS, "no-user");
+}
