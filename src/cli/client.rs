@@ -82,6 +82,14 @@ impl Client {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// `PUT path` with this body.
+    ///
+    /// # Errors
+    /// See [`CliError`].
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.json(self.request(Method::PUT, path).json(body)).await
+    }
+
     /// `DELETE path`.
     ///
     /// # Errors

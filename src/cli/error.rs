@@ -60,9 +60,9 @@ impl CliError {
             }
             Self::NotReady { .. } => Some("try again in a moment; the server's log says what it waits for"),
             Self::NotPermitted { status: 401, .. } => {
-                Some("give a valid token with --token-file, --token or BUNRAKU_TOKEN; `bunraku token create` makes one")
+                Some("log in with `bunraku login`, or give a valid token with --token-file, --token or BUNRAKU_TOKEN")
             }
-            Self::NotPermitted { .. } => Some("a token with a stronger role is needed: viewer, operator, admin"),
+            Self::NotPermitted { .. } => Some("`bunraku whoami` shows what you may do; roles are given in access.yaml"),
             Self::Refused { kind, .. } => refusal_hint(kind),
             Self::Usage(_) | Self::Server(_) | Self::Other(_) => None,
         }

@@ -3,14 +3,17 @@
 //! Commands talk to the service over HTTP only, as every other client does; only `init`, `serve` and the demo go through
 //! `app`. One file per command.
 
+mod access;
 mod agent;
 mod answers;
+mod audit;
 mod backup;
 mod ca;
 mod client;
 mod deep;
 mod demo;
 mod drain;
+mod env;
 mod error;
 mod exit;
 mod follow;
@@ -18,15 +21,20 @@ mod init;
 mod job;
 mod leave;
 mod ledger;
+mod login;
 mod node;
 mod output;
 mod params;
+mod plan;
+mod schedule;
 mod serve;
+mod sessions;
 mod settings;
 mod swarm;
 mod target;
 mod task;
 mod token;
+mod user;
 
 use std::process::ExitCode;
 
@@ -72,9 +80,18 @@ enum Command {
     Agent(agent::AgentArgs),
     Job(job::JobArgs),
     Task(task::TaskArgs),
+    Plan(plan::PlanArgs),
+    Schedule(schedule::ScheduleArgs),
     Node(node::NodeArgs),
+    Env(env::EnvArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
+    Whoami(login::WhoamiArgs),
+    User(user::UserArgs),
     Ledger(ledger::LedgerArgs),
     Token(token::TokenArgs),
+    Access(access::AccessArgs),
+    Audit(audit::AuditArgs),
     Drain(drain::DrainArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
@@ -143,6 +160,15 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Job(args) => block_on(job::run(args, ctx)),
         Command::Task(args) => block_on(task::run(args, ctx)),
         Command::Swarm(args) => block_on(swarm::run(args, ctx)),
+        Command::Plan(args) => block_on(plan::run(args, ctx)),
+        Command::Schedule(args) => block_on(schedule::run(args, ctx)),
+        Command::Env(args) => block_on(env::run(args, ctx)),
+        Command::Login(args) => block_on(login::login(args, ctx)),
+        Command::Logout(args) => block_on(login::logout(args, ctx)),
+        Command::Whoami(args) => block_on(login::whoami(args, ctx)),
+        Command::User(args) => block_on(user::run(args, ctx)),
+        Command::Access(args) => block_on(access::run(args, ctx)),
+        Command::Audit(args) => block_on(audit::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),
         Command::Ledger(args) => block_on(ledger::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),

@@ -1,4 +1,5 @@
-//! Which server, which token and which CA a command uses: flags before environment before the user's own client file.
+//! Which server, which token and which CA a command uses: flags before environment before the user's own client file
+//! before the session of `bunraku login`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::CliError;
+use super::sessions::Sessions;
 
 /// Where the server is when nobody says.
 const DEFAULT_URL: &str = "https://localhost:8143";
@@ -76,29 +78,38 @@ impl Settings {
             Some(path) if path.is_file() => read_client_file(&path)?,
             _ => ClientFile::default(),
         };
-        Self::combine(args, file)
+        Self::combine(args, file, Sessions::of_user())
     }
 
-    fn combine(args: &ServerArgs, file: ClientFile) -> Result<Self, CliError> {
+    fn combine(args: &ServerArgs, file: ClientFile, sessions: Option<Sessions>) -> Result<Self, CliError> {
         let url = args.url.clone().or(file.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
         if !url.starts_with("https://") {
             return Err(CliError::Usage(format!("the server address '{url}' does not begin with https://")));
         }
         // A flag that names a file beats the token of the environment, which clap cannot tell from `--token`.
+        let url = url.trim_end_matches('/').to_owned();
         let token = match (&args.token_file, &args.token, &file.token_file) {
             (Some(path), _, _) | (None, None, Some(path)) => Some(read_token(path)?),
             (None, Some(token), _) => Some(token.trim().to_owned()),
-            (None, None, None) => None,
+            (None, None, None) => match sessions {
+                Some(sessions) => sessions.token(&url)?,
+                None => None,
+            },
         };
         let ca = args.ca.clone().or(file.ca);
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), token: token.map(SecretString::from), ca })
+        Ok(Self { url, token: token.map(SecretString::from), ca })
     }
 }
 
 fn client_file() -> Option<PathBuf> {
+    user_dir().map(|dir| dir.join("client.yaml"))
+}
+
+/// The user's own directory of this program.
+pub(super) fn user_dir() -> Option<PathBuf> {
     let config = std::env::var_os("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let config = config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
-    Some(config.join("bunraku/client.yaml"))
+    Some(config.join("bunraku"))
 }
 
 fn read_client_file(path: &Path) -> Result<ClientFile, CliError> {
@@ -136,7 +147,7 @@ mod tests {
             token_file: Some(path.clone()),
             ca: Some("file.pem".into()),
         };
-        let settings = Settings::combine(&ServerArgs::default(), file()).unwrap();
+        let settings = Settings::combine(&ServerArgs::default(), file(), None).unwrap();
         assert_eq!((settings.url.as_str(), token(&settings)), ("https://file:1", "abc"));
         let args = ServerArgs {
             url: Some("https://flag:2".into()),
@@ -144,16 +155,16 @@ mod tests {
             token_file: None,
             ca: Some("flag.pem".into()),
         };
-        let settings = Settings::combine(&args, file()).unwrap();
+        let settings = Settings::combine(&args, file(), None).unwrap();
         assert_eq!((settings.url.as_str(), token(&settings)), ("https://flag:2", "flag"));
         assert_eq!(settings.ca, Some("flag.pem".into()));
         let args = ServerArgs { token_file: Some(path), token: Some("from the environment".into()), ..args };
-        assert_eq!(token(&Settings::combine(&args, ClientFile::default()).unwrap()), "abc");
+        assert_eq!(token(&Settings::combine(&args, ClientFile::default(), None).unwrap()), "abc");
     }
 
     #[test]
     fn nothing_said_means_this_machine_without_a_token() {
-        let settings = Settings::combine(&ServerArgs::default(), ClientFile::default()).unwrap();
+        let settings = Settings::combine(&ServerArgs::default(), ClientFile::default(), None).unwrap();
         assert_eq!(settings.url, DEFAULT_URL);
         assert!(settings.token.is_none() && settings.ca.is_none());
     }
@@ -161,9 +172,13 @@ mod tests {
     #[test]
     fn unusable_settings_are_named() {
         let args = ServerArgs { url: Some("http://plain".into()), ..ServerArgs::default() };
-        assert!(Settings::combine(&args, ClientFile::default()).unwrap_err().to_string().contains("http://plain"));
+        assert!(
+            Settings::combine(&args, ClientFile::default(), None).unwrap_err().to_string().contains("http://plain")
+        );
         let args = ServerArgs { token_file: Some("/nonexistent".into()), ..ServerArgs::default() };
-        assert!(Settings::combine(&args, ClientFile::default()).unwrap_err().to_string().contains("/nonexistent"));
+        assert!(
+            Settings::combine(&args, ClientFile::default(), None).unwrap_err().to_string().contains("/nonexistent")
+        );
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("client.yaml");
         fs::write(&path, "url: https://a\ncolour: red\n").unwrap();
@@ -174,7 +189,7 @@ mod tests {
     #[test]
     fn debug_output_hides_the_token() {
         let args = ServerArgs { token: Some("very-secret".into()), ..ServerArgs::default() };
-        let settings = Settings::combine(&args, ClientFile::default()).unwrap();
+        let settings = Settings::combine(&args, ClientFile::default(), None).unwrap();
         assert!(!format!("{settings:?}").contains("very-secret"));
     }
 }

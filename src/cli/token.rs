@@ -1,4 +1,4 @@
-//! `bunraku token`: who may talk to the service. Needs an admin's token.
+//! `bunraku token`: tokens of service accounts. Needs the permission accounts:manage.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -13,7 +13,8 @@ Examples:
   bunraku token create ci --role operator --lifetime 90d > ci.token
   bunraku token create grafana --role viewer --description 'dashboards'
 
-Roles: a viewer may look, an operator may also run and stop, an admin may also manage tokens.
+Roles: a viewer may look, an operator may also run and stop, an admin may do everything; access.yaml may
+add others.
 The token's text is shown this once and stored nowhere.";
 
 const LIST_EXAMPLES: &str = "\
@@ -54,7 +55,7 @@ struct CreateArgs {
     #[arg(value_name = "LOGIN")]
     login: String,
     /// What it may do
-    #[arg(long, default_value = "operator", value_name = "ROLE", value_parser = ["viewer", "operator", "admin"])]
+    #[arg(long, default_value = "operator", value_name = "ROLE")]
     role: String,
     /// How long it is valid, for example 90d [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = lifetime)]

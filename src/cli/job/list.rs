@@ -19,7 +19,7 @@ pub(crate) struct ListArgs {
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
     /// Only jobs of this type
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["deploy", "task"])]
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["deploy", "task", "plan_task"])]
     kind: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 mod list;
 mod resume;
+mod retry;
 mod run;
 mod show;
 mod stop;
@@ -10,9 +11,10 @@ mod watch;
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
+pub(crate) use run::RunArgs;
 pub(crate) use watch::{Interrupt, watch_to_end};
 
-/// Run, list, show, watch and stop jobs
+/// Run, list, show, watch, stop and retry jobs
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobArgs {
     #[command(subcommand)]
@@ -27,6 +29,7 @@ enum JobCommand {
     Watch(watch::WatchArgs),
     Stop(stop::StopArgs),
     Resume(resume::ResumeArgs),
+    Retry(retry::RetryArgs),
 }
 
 /// Carries out `bunraku job …`.
@@ -39,6 +42,7 @@ pub(crate) async fn run(args: &JobArgs, ctx: &Context) -> Result<Exit, CliError>
         JobCommand::List(args) => list::run(args, ctx).await,
         JobCommand::Show(args) => show::run(args, ctx).await,
         JobCommand::Watch(args) => watch::run(args, ctx).await,
+        JobCommand::Retry(args) => retry::run(args, ctx).await,
         JobCommand::Resume(args) => resume::run(args, ctx).await,
         JobCommand::Stop(args) => stop::run(args, ctx).await,
     }

@@ -63,7 +63,10 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     /// The body of the deploy command. What was not asked for is left to the server.
-    fn body(&self) -> Result<Value, CliError> {
+    ///
+    /// # Errors
+    /// When the target cannot be read.
+    pub(crate) fn body(&self) -> Result<Value, CliError> {
         let mut body = Map::new();
         body.insert("environment".to_owned(), json!(self.environment));
         body.insert("scope".to_owned(), self.target.deploy_scope()?);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
-pub(crate) use run::show_output;
+pub(crate) use run::{RunArgs, show_output};
 
 /// Run, list and show tasks
 #[derive(Debug, clap::Args)]

@@ -54,6 +54,16 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The body of the task command.
+    ///
+    /// # Errors
+    /// When parameters or target cannot be read.
+    pub(crate) async fn whole_body(&self, client: &Client) -> Result<Value, CliError> {
+        let params = self.params.resolve()?;
+        let scope = self.target.task_scope(client, &self.environment).await?;
+        Ok(self.body(params, scope))
+    }
+
     fn body(&self, params: Map<String, Value>, scope: Value) -> Value {
         let mut body = Map::new();
         body.insert("environment".to_owned(), json!(self.environment));
@@ -76,10 +86,11 @@ impl RunArgs {
 /// # Errors
 /// See [`CliError`].
 pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError> {
-    let params = args.params.resolve()?;
+    // Parameters are read before anything is sent.
+    args.params.resolve()?;
     let client = ctx.client().await?;
-    let scope = args.target.task_scope(&client, &args.environment).await?;
-    let name = job_name(&client.post("/orchestrator/v1/command/task", &args.body(params, scope)).await?)?;
+    let body = args.whole_body(&client).await?;
+    let name = job_name(&client.post("/orchestrator/v1/command/task", &body).await?)?;
     let exit = watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await?;
     if !ctx.out.is_json() && exit != Exit::Interrupted {
         show_output(&client, &name, ctx.out).await?;

@@ -97,7 +97,7 @@ fn the_token_goes_into_the_header_and_nowhere_else() {
 fn refusals_have_their_exit_code_and_their_next_step() {
     for (status, kind, code, next) in [
         (401, "puppetlabs.rbac/user-unauthenticated", 6, "--token-file"),
-        (403, "puppetlabs.orchestrator/not-permitted", 6, "stronger role"),
+        (403, "puppetlabs.orchestrator/not-permitted", 6, "bunraku whoami"),
         (404, "puppetlabs.orchestrator/unknown-job", 2, "bunraku job list"),
         (503, "puppetlabs.orchestrator/unknown-error", 5, "try again"),
     ] {

@@ -43,6 +43,7 @@ fn init_makes_a_complete_directory() {
     assert_eq!(config_path, dir.join("bunraku.yaml"));
 
     let expected = [
+        "644 access.yaml",
         "644 bunraku.yaml",
         "700 ca",
         "644 ca/cert.pem",
