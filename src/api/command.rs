@@ -17,7 +17,7 @@ use super::request::{Body, StopRequest, deploy_command, read_body, stop_request,
 use super::rights::{Permission, Rights};
 use super::state::State;
 use super::types::{Started, Stopped};
-use super::{Answer, ApiError, auth, json, observe};
+use super::{Answer, ApiError, audit, auth, json, observe};
 
 /// Starts a Puppet run; 202 after the job is committed.
 pub(super) async fn deploy(req: HttpRequest, state: web::Data<State>, caller: Caller, body: Body) -> Answer {
@@ -157,12 +157,17 @@ pub(super) fn accepted(req: &HttpRequest, state: &State, made: Made) -> Result<H
             observe::note_job(req, job);
             json(StatusCode::ACCEPTED, &Stopped::new(job, &counts, &links))
         }
-        Made::Plan(plan) | Made::PlanOver(plan) => json(StatusCode::ACCEPTED, &json!({ "name": plan.to_string() })),
+        Made::Plan(plan) | Made::PlanOver(plan) => {
+            audit::note(req, "plan_job", &plan.to_string());
+            json(StatusCode::ACCEPTED, &json!({ "name": plan.to_string() }))
+        }
         Made::TaskTarget(id) => {
+            audit::note(req, "task_target", &id.to_string());
             let id_link = links.at(&format!("scopes/task_targets/{id}"));
             json(StatusCode::OK, &json!({ "task_target": { "id": id_link, "name": id.to_string() } }))
         }
         Made::Schedule(id) => {
+            audit::note(req, "scheduled_job", &id.to_string());
             let link = links.schedule(id);
             json(StatusCode::OK, &json!({ "scheduled_job": { "id": link, "name": id.to_string() } }))
         }

@@ -19,7 +19,7 @@ use super::rights::Permission;
 use super::schedule::command_of;
 use super::state::State;
 use super::types::{OlderSchedule, Pagination, ScheduledJob};
-use super::{Answer, ApiError, json, ok};
+use super::{Answer, ApiError, audit, json, ok};
 
 /// Scheduled jobs per page of the store: each may name many nodes.
 const SCHEDULE_PAGE: u64 = 50;
@@ -119,6 +119,7 @@ async fn older(kind: ScheduleKind, req: &HttpRequest, state: &State, caller: &Ca
         Ok(Made::Schedule(state.records.schedule(spec, key, state.now()).await?))
     });
     let Made::Schedule(id) = made.await? else { return Err(ApiError::internal("the key made something else")) };
+    audit::note(req, "scheduled_job", &id.to_string());
     let link = Links::of(req, &state.options).at(&format!("scheduled_jobs/{id}"));
     let reference = json!({ "id": link, "name": id.to_string() });
     let answer = match kind {

@@ -4,7 +4,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
 use super::accounts::{TokenHash, new_token_text};
@@ -12,7 +12,7 @@ use super::auth::{AccountManager, Caller};
 use super::request::{Body, read_body, token_request};
 use super::state::State;
 use super::types::{CreatedToken, Items, TokenView, WhoAmI};
-use super::{Answer, ApiError, json, ok};
+use super::{Answer, ApiError, audit, json, ok};
 
 /// All tokens, oldest first.
 pub(super) async fn list(state: web::Data<State>, _: AccountManager) -> Answer {
@@ -21,12 +21,18 @@ pub(super) async fn list(state: web::Data<State>, _: AccountManager) -> Answer {
 }
 
 /// Creates a token and shows its text, this once.
-pub(super) async fn create(state: web::Data<State>, AccountManager(caller): AccountManager, body: Body) -> Answer {
+pub(super) async fn create(
+    req: HttpRequest,
+    state: web::Data<State>,
+    AccountManager(caller): AccountManager,
+    body: Body,
+) -> Answer {
     let now = state.now();
     let new = token_request(&read_body(body, &state.options).await?, &state.rules.load(), now)?;
     let text = new_token_text();
     let token = state.accounts.create_token(new, TokenHash::of(&text), now).await?;
     let (by, role) = (&caller.token.login, &token.role);
+    audit::note(&req, "login", &token.login);
     tracing::info!(token_id = %token.id, login = token.login, role, by, "token created");
     let mut answer = json(StatusCode::CREATED, &CreatedToken { token: text, record: TokenView::from(&token) })?;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

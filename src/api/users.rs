@@ -11,7 +11,7 @@ use super::request::{Body, Query, new_user, read_body, user_change};
 use super::rights::{Grant, Permission};
 use super::state::State;
 use super::types::{Items, UserView};
-use super::{Answer, ApiError, json, ok};
+use super::{Answer, ApiError, audit, json, ok};
 
 /// All users, by login.
 pub(super) async fn list(state: web::Data<State>, _: AccountManager) -> Answer {
@@ -20,11 +20,17 @@ pub(super) async fn list(state: web::Data<State>, _: AccountManager) -> Answer {
 }
 
 /// Makes a user.
-pub(super) async fn create(state: web::Data<State>, AccountManager(caller): AccountManager, body: Body) -> Answer {
+pub(super) async fn create(
+    req: HttpRequest,
+    state: web::Data<State>,
+    AccountManager(caller): AccountManager,
+    body: Body,
+) -> Answer {
     let (login, password, mut user) = new_user(&read_body(body, &state.options).await?)?;
     user.password = Some(state.guard.hash(password).await?);
     let made = state.accounts.create_user(&login, user, state.now()).await?;
     let made = made.ok_or_else(|| ApiError::login_taken(&login))?;
+    audit::note(&req, "login", &login);
     tracing::info!(login, by = caller.token.login, "user created");
     json(StatusCode::CREATED, &view(&state, &made))
 }

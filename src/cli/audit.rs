@@ -65,7 +65,11 @@ pub(crate) async fn run(args: &AuditArgs, ctx: &Context) -> Result<Exit, CliErro
                 let nodes = of("nodes").and_then(Value::as_u64).unwrap_or_default();
                 format!("job {job}, {}", super::output::counted(nodes, "node", "nodes"))
             }
-            (None, None) => of("path").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            (None, None) => {
+                let names = ["login", "scheduled_job", "plan_job", "task_target", "path"];
+                let named = names.into_iter().find_map(|key| Some((key, of(key)?.as_str()?)));
+                named.map(|(key, name)| format!("{} {name}", key.replace('_', " "))).unwrap_or_default()
+            }
         }
     };
     let row = |entry: &Value| {
