@@ -78,6 +78,7 @@ pub(crate) async fn authorize(req: &HttpRequest, needed: Role) -> Result<Caller,
     let text = presented_token(req).ok_or_else(|| {
         ApiError::unauthenticated("puppetlabs.rbac/user-unauthenticated", "Route requires authentication")
     })?;
+    // Looked up by its hash: how long that takes depends on bits that nobody can choose, and tells nothing of other tokens.
     let hash = TokenHash::of(&text);
     let token = check(state, hash).await?;
     state.accounts.touch_token(token.id, state.now());

@@ -14,7 +14,7 @@ use bunraku_actors::model::InvalidName;
 use bunraku_actors::ports::{DirectoryError, StoreError};
 use serde_json::{Value, json};
 
-use super::JSON;
+use super::{JSON, gate};
 
 /// Seconds after which a client may try again what was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -144,6 +144,29 @@ impl ApiError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "puppetlabs.orchestrator/request-timeout", msg, details)
     }
 
+    /// 408 for a request whose head is begun and not ended; the connection is of no more use.
+    #[must_use]
+    pub fn slow_head() -> Self {
+        let msg = "the head of the request did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "puppetlabs.orchestrator/request-timeout", msg, json!({}))
+    }
+
+    /// 414 for an address beyond the limit.
+    #[must_use]
+    pub fn target_too_long(limit: usize) -> Self {
+        let msg = format!("path and query of the request are longer than {limit} bytes");
+        Self { status: StatusCode::URI_TOO_LONG, ..Self::validation(msg, json!({ "limit": limit })) }
+    }
+
+    /// 431 for header fields beyond their limits.
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        let (fields, bytes) = (gate::FIELDS, gate::FIELD_BYTES);
+        let msg = format!("the request has more than {fields} header fields, or more than {bytes} bytes of them");
+        let error = Self::validation(msg, json!({ "fields": fields, "bytes": bytes }));
+        Self { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ..error }
+    }
+
     /// 401 with a kind of the RBAC namespace.
     #[must_use]
     pub fn unauthenticated(kind: &'static str, msg: &str) -> Self {
@@ -191,6 +214,11 @@ impl ApiError {
         self.kind
     }
 
+    /// The body of the answer.
+    pub(super) fn body(&self) -> String {
+        json!({ "kind": self.kind, "msg": self.msg, "details": self.details }).to_string()
+    }
+
     /// The `details` object.
     #[must_use]
     pub fn details(&self) -> &Value {
@@ -221,8 +249,7 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.insert_header((ALLOW, self.allowed_methods()));
         }
-        let body = json!({ "kind": self.kind, "msg": self.msg, "details": self.details });
-        response.body(body.to_string())
+        response.body(self.body())
     }
 }
 

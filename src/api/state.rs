@@ -29,6 +29,10 @@ pub struct Options {
     pub body_silence: Duration,
     /// How long a client may leave data unread before its connection is cut.
     pub stalled_client: Duration,
+    /// The most connections at once; those beyond are told so and closed.
+    pub max_connections: usize,
+    /// How long a TLS handshake, and the head of a request from its first byte on, may take.
+    pub head_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// How often a silent event stream sends a comment, so that proxies keep it.
@@ -52,6 +56,8 @@ impl Options {
             body_limit: 16 * 1024 * 1024,
             body_silence: Duration::from_secs(30),
             stalled_client: Duration::from_secs(30),
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(15),
             keep_alive: Duration::from_secs(75),
             sse_comment: Duration::from_secs(15),
             sse_recheck: Duration::from_secs(30),

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
+mod abuse;
 mod access;
 mod client;
 mod commands;
+mod compression;
 mod directory;
 mod endpoint_coverage;
 mod engine;
@@ -14,6 +16,8 @@ mod files;
 mod jobs;
 mod ledger;
 mod limits;
+mod patience;
+mod raw;
 mod robust;
 mod seed;
 mod status;
