@@ -47,7 +47,8 @@ pub(super) struct Activity {
     quiet_since: Cell<Instant>,
     /// When the first byte came since then.
     heard_since: Cell<Option<Instant>>,
-    /// Whether the connection must not be kept after an answer, and whether any answer is possible.
+    /// Whether the end of an answer may not be sent yet: what is written meanwhile is its own.
+    tail: Cell<bool>,
     room: Room,
 }
 
@@ -62,7 +63,13 @@ pub(super) enum Room {
 impl Activity {
     fn new(room: Room) -> Self {
         let now = Instant::now();
-        Self { answering: Cell::new(0), quiet_since: Cell::new(now), heard_since: Cell::new(None), room }
+        Self {
+            answering: Cell::new(0),
+            quiet_since: Cell::new(now),
+            heard_since: Cell::new(None),
+            tail: Cell::new(false),
+            room,
+        }
     }
 
     pub(super) fn room(&self) -> Room {
@@ -73,6 +80,11 @@ impl Activity {
     pub(super) fn answer(self: &Rc<Self>) -> Answering {
         self.answering.set(self.answering.get() + 1);
         Answering(Rc::clone(self))
+    }
+
+    /// Whether what is written now is said by nobody but the HTTP layer.
+    fn is_between_answers(&self) -> bool {
+        self.answering.get() == 0 && !self.tail.get()
     }
 
     fn heard(&self) {
@@ -98,6 +110,7 @@ impl Drop for Answering {
     fn drop(&mut self) {
         let left = self.0.answering.get().saturating_sub(1);
         self.0.answering.set(left);
+        self.0.tail.set(true);
         if left == 0 {
             self.0.quiet_since.set(Instant::now());
             self.0.heard_since.set(None);
@@ -178,7 +191,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.send_unsent(ctx))?;
-        if self.peer.activity.answering.get() == 0
+        if self.peer.activity.is_between_answers()
             && let Some(answer) = refusal::with_words(data)
         {
             self.unsent = answer;
@@ -189,7 +202,9 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_unsent(ctx))?;
-        Pin::new(&mut self.stream).poll_flush(ctx)
+        ready!(Pin::new(&mut self.stream).poll_flush(ctx))?;
+        self.peer.activity.tail.set(self.peer.activity.answering.get() > 0);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {

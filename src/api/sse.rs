@@ -13,7 +13,7 @@ use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
 use bunraku_actors::ports::{Feed, JobRecord, StoreError};
 use futures_util::stream;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::auth::Caller;
@@ -33,8 +33,9 @@ pub(super) async fn respond(
     start: Option<EventSeq>,
 ) -> Answer {
     let resumed = last_event_id(req)?;
+    let leave = state.stream().ok_or_else(|| ApiError::unavailable("there are too many event streams"))?;
     let links = Links::of(req, &state.options);
-    let mut follower = Follower::new(state, caller, &record, links, resumed.or(start).unwrap_or_default());
+    let mut follower = Follower::new(state, (caller, leave), &record, links, resumed.or(start).unwrap_or_default());
     follower.fill().await?;
     if follower.ready.is_empty() && record.state.is_terminal() {
         return Ok(HttpResponse::NoContent().finish());
@@ -61,6 +62,8 @@ fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
 struct Follower {
     state: State,
     caller: Caller,
+    /// Given back with the stream, however that ends.
+    _leave: OwnedSemaphorePermit,
     job: JobId,
     kind: JobKind,
     links: Links,
@@ -78,9 +81,16 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(state: &State, caller: Caller, record: &JobRecord, links: Links, cursor: EventSeq) -> Self {
+    fn new(
+        state: &State,
+        (caller, leave): (Caller, OwnedSemaphorePermit),
+        record: &JobRecord,
+        links: Links,
+        cursor: EventSeq,
+    ) -> Self {
         Self {
             caller,
+            _leave: leave,
             job: record.id,
             kind: record.header.kind,
             links,

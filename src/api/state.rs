@@ -7,7 +7,7 @@ use bunraku_actors::handle::Orchestrator;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::LedgerRefusal;
 use super::accounts::Accounts;
@@ -35,6 +35,8 @@ pub struct Options {
     pub head_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
+    /// The most event streams at once.
+    pub max_streams: usize,
     /// How often a silent event stream sends a comment, so that proxies keep it.
     pub sse_comment: Duration,
     /// How often an event stream checks that its token still holds.
@@ -59,6 +61,7 @@ impl Options {
             max_connections: 10_000,
             head_timeout: Duration::from_secs(15),
             keep_alive: Duration::from_secs(75),
+            max_streams: 1_000,
             sse_comment: Duration::from_secs(15),
             sse_recheck: Duration::from_secs(30),
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -94,6 +97,7 @@ pub struct State {
     /// The check of the agents' ledgers.
     pub verify_ledgers: VerifyLedgers,
     pub(super) inventory: Arc<inventory::Listed>,
+    streams: Arc<Semaphore>,
     closing: Arc<watch::Sender<bool>>,
 }
 
@@ -105,6 +109,7 @@ impl State {
         Self {
             orchestrator,
             accounts,
+            streams: Arc::new(Semaphore::new(options.max_streams)),
             options: Arc::new(options),
             metrics: None,
             broker_uri,
@@ -120,6 +125,11 @@ impl State {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.orchestrator.clock().now()
+    }
+
+    /// Leave to send an event stream, for as long as it is kept; `None` when there are too many.
+    pub(super) fn stream(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
     /// Ends all event streams; they would hold up a graceful stop.

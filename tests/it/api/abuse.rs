@@ -246,6 +246,18 @@ async fn methods_that_nobody_needs_do_nothing() {
     assert_eq!(ask(&world, get("Connection: Upgrade\r\nUpgrade: h2c\r\n")).await.status, 200, "upgrades are optional");
 }
 
+/// A body after the answer to HEAD would be read as the head of the next answer.
+#[actix_web::test]
+async fn an_answer_to_head_has_no_body() {
+    let world = World::empty().await;
+    let mut client = Raw::connect(&world).await;
+    client.send(get("").replacen("GET", "HEAD", 1) + &get("Connection: close\r\n")).await.unwrap();
+    let all = client.end().await;
+    let (head, rest) = all.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("allow: GET"), "{all}");
+    assert!(rest.starts_with("HTTP/1.1 200 OK\r\n"), "{all}");
+}
+
 #[actix_web::test]
 async fn a_token_that_is_nearly_right_is_as_wrong_as_any() {
     let world = World::empty().await;

@@ -22,4 +22,5 @@ mod robust;
 mod seed;
 mod status;
 mod tokens;
+mod traversal;
 mod world;

@@ -103,6 +103,29 @@ async fn a_long_answer_is_not_silence() {
 }
 
 #[actix_web::test]
+async fn there_are_so_many_streams_and_one_that_ends_makes_room() {
+    let world = World::with(|options| {
+        options.max_streams = 2;
+        // A client that is gone is noticed when something is sent to it.
+        options.sse_comment = Duration::from_millis(50);
+    })
+    .await;
+    super::seed::running_deploy(&world.store).await;
+    let viewer = world.viewer();
+    let open = async || {
+        let request = viewer.request("GET", "/orchestrator/v1/jobs/1/events").header("Accept", "text/event-stream");
+        request.send().await.unwrap()
+    };
+    let (first, _second) = (open().await, open().await);
+    let refused = open().await;
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "5"));
+    drop(first);
+    while open().await.status() == 503 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[actix_web::test]
 async fn there_is_room_for_so_many_connections_and_the_next_is_told() {
     let world = World::with(|options| options.max_connections = 2).await;
     let mut first = Raw::connect(&world).await;
