@@ -87,6 +87,11 @@ impl Activity {
         self.answering.get() == 0 && !self.tail.get()
     }
 
+    /// Everything that was written is sent.
+    fn sent(&self) {
+        self.tail.set(false);
+    }
+
     fn heard(&self) {
         if self.answering.get() == 0 && self.heard_since.get().is_none() {
             self.heard_since.set(Some(Instant::now()));
@@ -203,12 +208,50 @@ impl AsyncWrite for Connection {
     fn poll_flush(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_unsent(ctx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(ctx))?;
-        self.peer.activity.tail.set(self.peer.activity.answering.get() > 0);
+        self.peer.activity.sent();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_unsent(ctx))?;
         Pin::new(&mut self.stream).poll_shutdown(ctx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_lasts_until_it_is_sent() {
+        let activity = Rc::new(Activity::new(Room::Enough));
+        assert!(activity.is_between_answers());
+        let (one, other) = (activity.answer(), activity.answer());
+        drop(one);
+        activity.sent();
+        assert!(!activity.is_between_answers(), "the other is not over");
+        drop(other);
+        assert!(!activity.is_between_answers(), "its end may not be sent yet");
+        activity.sent();
+        assert!(activity.is_between_answers());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_is_for_silence_then_for_the_head_and_never_for_an_answer() {
+        let patience = Patience { head: Duration::from_secs(15), idle: Duration::from_secs(75) };
+        let activity = Rc::new(Activity::new(Room::Enough));
+        let begun = Instant::now();
+        assert_eq!(activity.deadline(&patience), Some(begun + patience.idle));
+        for seconds in [10, 20, 40] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            activity.heard();
+        }
+        let first = begun + Duration::from_secs(10);
+        assert_eq!(activity.deadline(&patience), Some(first + patience.head), "later bytes win no time");
+        let answering = activity.answer();
+        activity.heard();
+        assert_eq!(activity.deadline(&patience), None);
+        drop(answering);
+        assert_eq!(activity.deadline(&patience), Some(Instant::now() + patience.idle));
     }
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::Answer;
-use super::raw::Raw;
+use super::raw::{PATIENCE, Raw};
 use super::world::World;
 
 const LIVE: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -59,9 +59,12 @@ async fn a_body_that_nobody_asked_for_does_not_hold_the_connection() {
         let mut client = Raw::connect(&world).await;
         let head = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         assert_eq!(client.ask(head).await.status, 200, "{lines}");
-        while client.send("1\r\nx\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let drops = async {
+            while client.send("1\r\nx\r\n").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, drops).await.is_ok(), "{lines}: the other side never has enough");
     }
 }
 

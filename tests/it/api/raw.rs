@@ -14,6 +14,9 @@ use tokio_rustls::client::TlsStream;
 use super::client::{Answer, assert_safe};
 use super::world::World;
 
+/// Longer than any server may wait.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A connection.
 pub(crate) struct Raw(TlsStream<TcpStream>);
 
@@ -71,6 +74,7 @@ impl Raw {
         tokio::select! {
             _ = read.read_to_end(&mut all) => {}
             () = drops => {}
+            () = tokio::time::sleep(PATIENCE) => panic!("the other side never has enough"),
         }
         let all = String::from_utf8(all).unwrap();
         let (head, body) = all.split_once("\r\n\r\n").unwrap();
@@ -83,7 +87,8 @@ impl Raw {
     pub(crate) async fn end(mut self) -> String {
         let mut rest = Vec::new();
         // Closed with or without the TLS farewell: both are an end.
-        let _ = self.0.read_to_end(&mut rest).await;
+        let end = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
+        assert!(end.is_ok(), "the other side does not close: {}", String::from_utf8_lossy(&rest));
         String::from_utf8_lossy(&rest).into_owned()
     }
 }
