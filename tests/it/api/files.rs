@@ -1,7 +1,5 @@
 //! Files of tasks: only by client certificate, only for nodes whose open runs name them, only by content.
 
-use std::sync::Arc;
-
 use super::client::Answer;
 use super::fakes::{CONTENT, KEPT, Shelf};
 use super::seed;
@@ -52,7 +50,7 @@ async fn a_file_may_look_like_an_answer() {
     let kept = folder.path().join("kept");
     let text = format!("{}HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", "x".repeat(64 * 1024));
     std::fs::write(&kept, &text).unwrap();
-    let world = World::over(Arc::new(Shelf { kept })).await;
+    let world = World::over(Shelf { kept }, |_| {}).await;
     seed::open_task(world.jobs(), "a.example.com").await;
     let file = world.node("a.example.com").get(&path(KEPT)).await;
     assert!(file.text == text, "{}", &file.text[64 * 1024..]);

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::Answer;
+use super::fakes::{KEPT, Shelf};
 use super::raw::{PATIENCE, Raw};
 use super::world::World;
 
@@ -103,6 +104,26 @@ async fn a_long_answer_is_not_silence() {
     let request = world.viewer().request("GET", "/orchestrator/v1/jobs/1/events?start=99");
     let mut stream = request.header("Accept", "text/event-stream").send().await.unwrap();
     assert_eq!(stream.chunk().await.unwrap().as_deref(), Some(&b": still here\n\n"[..]));
+}
+
+/// Only the kernel can tell: while a socket takes nothing, the HTTP layer does not ask for more.
+#[cfg(target_os = "linux")]
+#[actix_web::test]
+async fn a_client_that_does_not_read_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    std::fs::File::create(&kept).unwrap().set_len(64 << 20).unwrap();
+    let world = World::over(Shelf { kept }, |options| options.stalled_client = Duration::from_millis(500)).await;
+    super::seed::open_task(world.jobs(), "a.example.com").await;
+    let mut client = Raw::node(&world, "a.example.com").await;
+    let file = format!("/puppet/v3/file_content/tasks/greet/init.sh?sha256={KEPT}");
+    client.send(format!("GET {file} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap();
+    let cut = async {
+        while client.send("x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, cut).await.is_ok(), "it may leave everything unread for ever");
 }
 
 #[actix_web::test]

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bunraku::tls::anonymous_client_config;
+use bunraku::tls::{anonymous_client_config, client_config};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -26,7 +27,15 @@ impl Raw {
     }
 
     pub(crate) async fn try_connect(world: &World) -> std::io::Result<Self> {
-        let mut config = anonymous_client_config(&world.ca.ca()).unwrap();
+        Self::with(world, anonymous_client_config(&world.ca.ca()).unwrap()).await
+    }
+
+    /// A connection with the certificate of a node.
+    pub(crate) async fn node(world: &World, name: &str) -> Self {
+        Self::with(world, client_config(&world.ca.issue(name)).unwrap()).await.unwrap()
+    }
+
+    async fn with(world: &World, mut config: ClientConfig) -> std::io::Result<Self> {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let tcp = TcpStream::connect(world.server.addr).await?;
         let name = ServerName::try_from("localhost").unwrap();

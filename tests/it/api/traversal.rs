@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 
 use bunraku::directory::{FileDirectory, Options};
 use proptest::prelude::*;
@@ -40,7 +39,7 @@ async fn shelf() -> (TempDir, World) {
         file_store: root.path().join("data/files"),
     };
     let directory = FileDirectory::start(options).await.unwrap();
-    let world = World::over(Arc::new(directory)).await;
+    let world = World::over(directory, |_| {}).await;
     (root, world)
 }
 

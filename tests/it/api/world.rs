@@ -51,9 +51,9 @@ impl World {
         Self::start(folder, Arc::new(Shelf { kept }), change).await
     }
 
-    /// A server with an empty store that reads environments and tasks from this directory.
-    pub(crate) async fn over(directory: Arc<dyn Directory>) -> Self {
-        Self::start(tempfile::tempdir().unwrap(), directory, |_| {}).await
+    /// A server with an empty store and changed options that takes environments and tasks from this directory.
+    pub(crate) async fn over(directory: impl Directory, change: impl FnOnce(&mut Options)) -> Self {
+        Self::start(tempfile::tempdir().unwrap(), Arc::new(directory), change).await
     }
 
     async fn start(folder: TempDir, directory: Arc<dyn Directory>, change: impl FnOnce(&mut Options)) -> Self {
