@@ -23,14 +23,18 @@ pub(super) const FIELDS: usize = 64;
 /// The most that names and values of all header fields may be together.
 pub(super) const FIELD_BYTES: usize = 32 * 1024;
 
+/// Answered also on a connection for which there is no room: a crowd must not look like a hang, and must be seen.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// Refuses what breaks a bound; what is within goes on.
 pub(super) async fn gate<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let seats = req.app_data::<web::Data<Seats>>().cloned();
-    let refusal = check(&req);
-    let lost = refusal.as_ref().is_some_and(|(_, lost)| *lost);
+    let extra = req.conn_data::<Peer>().is_some_and(|peer| peer.activity.room() == Room::None);
+    let refusal = check(&req, extra);
+    let lost = extra || refusal.as_ref().is_some_and(|(_, lost)| *lost);
     let mut response = match refusal {
         None => next.call(req).await?.map_into_left_body(),
         Some((error, _)) => req.into_response(error.error_response()).map_into_right_body(),
@@ -42,8 +46,8 @@ pub(super) async fn gate<B: MessageBody>(
 }
 
 /// Why a request is refused, and whether its connection is of no more use.
-fn check(req: &ServiceRequest) -> Option<(ApiError, bool)> {
-    if req.conn_data::<Peer>().is_some_and(|peer| peer.activity.room() == Room::None) {
+fn check(req: &ServiceRequest, extra: bool) -> Option<(ApiError, bool)> {
+    if extra && !PROBES.contains(&req.path()) {
         return Some((ApiError::unavailable("there are too many connections"), true));
     }
     let target = req.uri().path_and_query().map_or(0, |target| target.as_str().len());

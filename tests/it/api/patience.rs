@@ -156,15 +156,18 @@ async fn there_is_room_for_so_many_connections_and_the_next_is_told() {
     let _second = Raw::connect(&world).await;
     // Both are counted once they are through: the third comes after them.
     let mut third = Raw::connect(&world).await;
-    let answer = third.ask(LIVE).await;
+    let answer = third.ask("GET /orchestrator HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     answer.record("any", "too-many-connections");
     assert_eq!((answer.status, answer.header("connection")), (503, "close"));
     assert_eq!(third.end().await, "");
+    let mut probe = Raw::connect(&world).await;
+    let live = probe.ask(LIVE).await;
+    assert_eq!((live.status, live.header("connection")), (200, "close"), "a crowd is no hang");
     let scarce = first.ask(LIVE).await;
     assert_eq!((scarce.status, scarce.header("connection")), (200, "close"), "no idle ones while room is scarce");
     assert_eq!(first.end().await, "");
     let viewer = world.viewer();
-    while Answer::of(viewer.request("GET", "/livez")).await.status == 503 {
+    while Answer::of(viewer.request("GET", "/orchestrator")).await.status == 503 {
         tokio::task::yield_now().await;
     }
 }
@@ -184,7 +187,7 @@ async fn a_crowd_is_shut_out_and_does_not_stay() {
     let viewer = world.viewer();
     let served =
         async |request: reqwest::RequestBuilder| request.send().await.is_ok_and(|answer| answer.status() == 200);
-    while !served(viewer.request("GET", "/livez")).await {
+    while !served(viewer.request("GET", "/orchestrator")).await {
         tokio::task::yield_now().await;
     }
 }
