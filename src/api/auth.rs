@@ -16,10 +16,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::accounts::{TokenHash, TokenRecord};
+use super::connection::Peer;
 use super::error::ApiError;
 use super::request::Query;
 use super::rights::{Permission, Rights};
-use super::server::Peer;
 use super::state::State;
 
 /// The header that carries a token.

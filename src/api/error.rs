@@ -14,7 +14,7 @@ use bunraku_actors::model::InvalidName;
 use bunraku_actors::ports::{DirectoryError, Refusal, StoreError};
 use serde_json::{Value, json};
 
-use super::JSON;
+use super::{JSON, gate};
 
 /// Seconds after which a client may try again what was refused with 503.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -166,9 +166,9 @@ impl ApiError {
         self.kind == REPEATED
     }
 
-    /// The error as a body: `kind`, `msg`, `details`.
+    /// The error as answers show it: `kind`, `msg`, `details`.
     #[must_use]
-    pub fn body(&self) -> Value {
+    pub fn shown(&self) -> Value {
         json!({ "kind": self.kind, "msg": self.msg, "details": self.details })
     }
 
@@ -204,6 +204,29 @@ impl ApiError {
         let msg = format!("the request body did not arrive within {waited:?}");
         let details = json!({ "seconds": waited.as_secs_f64() });
         Self::new(StatusCode::REQUEST_TIMEOUT, "puppetlabs.orchestrator/request-timeout", msg, details)
+    }
+
+    /// 408 for a request whose head is begun and not ended; the connection is of no more use.
+    #[must_use]
+    pub fn slow_head() -> Self {
+        let msg = "the head of the request did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "puppetlabs.orchestrator/request-timeout", msg, json!({}))
+    }
+
+    /// 414 for an address beyond the limit.
+    #[must_use]
+    pub fn target_too_long(limit: usize) -> Self {
+        let msg = format!("path and query of the request are longer than {limit} bytes");
+        Self { status: StatusCode::URI_TOO_LONG, ..Self::validation(msg, json!({ "limit": limit })) }
+    }
+
+    /// 431 for header fields beyond their limits.
+    #[must_use]
+    pub fn head_too_large() -> Self {
+        let (fields, bytes) = (gate::FIELDS, gate::FIELD_BYTES);
+        let msg = format!("the request has more than {fields} header fields, or more than {bytes} bytes of them");
+        let error = Self::validation(msg, json!({ "fields": fields, "bytes": bytes }));
+        Self { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ..error }
     }
 
     /// 401 with a kind of the RBAC namespace.
@@ -275,6 +298,11 @@ impl ApiError {
         self.kind
     }
 
+    /// The body of the answer.
+    pub(super) fn body(&self) -> String {
+        self.shown().to_string()
+    }
+
     /// The `details` object.
     #[must_use]
     pub fn details(&self) -> &Value {
@@ -305,7 +333,7 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             response.insert_header((ALLOW, self.allowed_methods()));
         }
-        response.body(self.body().to_string())
+        response.body(self.body())
     }
 }
 

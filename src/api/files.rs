@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
+use super::connection::Peer;
 use super::request::Query;
-use super::server::Peer;
 use super::state::State;
 use super::{Answer, ApiError, observe};
 

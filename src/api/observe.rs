@@ -16,6 +16,9 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use super::connection::{Answering, Peer};
+use super::headers;
+
 /// The header that names a request, in both directions.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,6 +47,7 @@ pub(super) async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<Spanned<B>>, Error> {
     let begun = Instant::now();
+    let answering = req.conn_data::<Peer>().map(|peer| peer.activity.answer());
     let id = request_id(&req);
     let route = req.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = method_word(req.method());
@@ -53,6 +57,7 @@ pub(super) async fn observe<B: MessageBody>(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    headers::complete(response.headers_mut());
     let status = response.status().as_u16();
     let elapsed = begun.elapsed();
     let job = response.request().extensions().get::<AboutJob>().map(|about| about.0.0);
@@ -63,13 +68,15 @@ pub(super) async fn observe<B: MessageBody>(
     metrics::counter!("bunraku_http_requests_total", "route" => route.clone(), "method" => method, "status" => status.to_string())
         .increment(1);
     metrics::histogram!("bunraku_http_request_seconds", "route" => route).record(elapsed.as_secs_f64());
-    Ok(response.map_body(|_, body| Spanned { span, body: Box::pin(body) }))
+    Ok(response.map_body(|_, body| Spanned { span, body: Box::pin(body), _answering: answering }))
 }
 
 /// A body whose making is logged as a part of its request, also after the head was sent.
 pub(super) struct Spanned<B> {
     span: Span,
     body: Pin<Box<B>>,
+    /// The request is being answered until here.
+    _answering: Option<Answering>,
 }
 
 impl<B: MessageBody> MessageBody for Spanned<B> {

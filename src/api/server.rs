@@ -2,39 +2,42 @@
 //!
 //! It takes no signals and decides nothing about the order of a shutdown: whoever starts it stops it.
 
-use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::{Extensions, ServerHandle};
-use actix_web::http::KeepAlive;
+use actix_http::body::MessageBody;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Protocol};
+use actix_server::{GracefulShutdownSignal, ServerHandle};
+use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{NormalizePath, TrailingSlash, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, Error, web};
 use bunraku_actors::model::CertName;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::audit::audited;
+use super::compress::compress;
+use super::connection::{Connection, Patience};
+use super::gate::gate;
 use super::observe::observe;
 use super::routes::configure;
-use super::state::State;
+use super::seats::Seats;
+use super::state::{Options, State};
 use crate::tls::common_name;
 
-/// Connections per worker thread. Further ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 25_000;
 /// Connections that the kernel keeps waiting. Further ones are refused by it.
 const BACKLOG: u32 = 2_048;
-/// How long a client may take to send its request's head.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a connection's client certificate says, once per connection.
-#[derive(Debug, Clone)]
-pub(super) struct Peer {
-    pub(super) certname: Option<CertName>,
-}
+/// How long a client may take to close a connection that is over; what it still sends is thrown away.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A running listener.
 pub struct Server {
@@ -53,27 +56,24 @@ impl Server {
     /// When the listener cannot be used.
     pub fn start(listener: TcpListener, tls: ServerConfig, state: State) -> io::Result<Self> {
         let addr = listener.local_addr()?;
-        let options = state.options.clone();
-        let data = web::Data::new(state.clone());
-        let stalled_client = options.stalled_client;
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(data.clone())
-                .wrap(from_fn(audited))
-                .wrap(from_fn(observe))
-                .wrap(NormalizePath::new(TrailingSlash::Trim))
-                .configure(configure)
-        })
-        .workers(options.workers)
-        .max_connections(MAX_CONNECTIONS)
-        .backlog(BACKLOG)
-        .keep_alive(KeepAlive::Timeout(options.keep_alive))
-        .client_request_timeout(REQUEST_TIMEOUT)
-        .shutdown_timeout(options.shutdown_timeout.as_secs())
-        .on_connect(move |connection, data| on_connect(connection, data, stalled_client))
-        .disable_signals()
-        .listen_rustls_0_23(listener, tls)?
-        .run();
+        let options = Arc::clone(&state.options);
+        let door = Arc::new(Door::new(tls, &options));
+        let data = state.clone();
+        let builder = actix_server::Server::build();
+        let stopping = builder.graceful_shutdown_signal();
+        let server = builder
+            .workers(options.workers)
+            .backlog(BACKLOG)
+            // The door counts; a listener that is full itself would let newcomers wait without a word.
+            .max_concurrent_connections(door.seats.most().saturating_mul(2))
+            .shutdown_timeout(options.shutdown_timeout.as_secs())
+            .disable_signals()
+            .listen("api", listener, move || {
+                let http = http(app(data.clone(), Arc::clone(&door.seats)), &options, stopping.clone());
+                let door = Arc::clone(&door);
+                fn_service(move |socket| Arc::clone(&door).enter(socket)).and_then(http)
+            })?
+            .run();
         let handle = server.handle();
         Ok(Self { addr, handle, task: tokio::spawn(server), state })
     }
@@ -90,16 +90,96 @@ impl Server {
     }
 }
 
-fn on_connect(connection: &dyn Any, data: &mut Extensions, stalled_client: Duration) {
-    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
-    let (socket, session) = stream.get_ref();
-    limit_stall(socket, stalled_client);
-    let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let certname = certificate.and_then(|certificate| {
-        let name = common_name(certificate);
-        name.inspect_err(|error| tracing::warn!(%error, "a client certificate is of no use")).ok()
-    });
-    data.insert(Peer { certname });
+/// All routes, with what stands before them. The last one wrapped is the first to see a request.
+fn app(
+    state: State,
+    seats: Arc<Seats>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + 'static>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(state))
+        .app_data(web::Data::from(seats))
+        .wrap(from_fn(audited))
+        .wrap(from_fn(compress))
+        .wrap(from_fn(gate))
+        .wrap(from_fn(observe))
+        .wrap(NormalizePath::new(TrailingSlash::Trim))
+        .configure(configure)
+}
+
+/// HTTP/1.1 on connections that came through the door.
+fn http<A, B>(
+    app: App<A>,
+    options: &Options,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<Entered, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<A, B>
+where
+    A: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()>
+        + 'static,
+    B: MessageBody + 'static,
+{
+    let app = app.into_factory().map_err(|error: Error| error.error_response());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(KeepAlive::Timeout(options.keep_alive))
+        .client_request_timeout(options.head_timeout)
+        .client_disconnect_timeout(FAREWELL)
+        .on_connect_ext(|connection: &Connection, data: &mut actix_http::Extensions| {
+            data.insert(connection.peer().clone());
+        })
+        .finish(map_config(app, |()| AppConfig::default()))
+}
+
+/// A connection as HTTP wants it.
+type Entered = (Connection, Protocol, Option<SocketAddr>);
+
+/// What stands before HTTP: a seat for every connection, and TLS.
+struct Door {
+    tls: TlsAcceptor,
+    seats: Arc<Seats>,
+    patience: Patience,
+    stalled_client: Duration,
+}
+
+impl Door {
+    fn new(mut tls: ServerConfig, options: &Options) -> Self {
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self {
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            seats: Arc::new(Seats::new(options.max_connections)),
+            patience: Patience { head: options.head_timeout, idle: options.keep_alive },
+            stalled_client: options.stalled_client,
+        }
+    }
+
+    /// Lets a connection in. One for which there is no seat, or that does not shake hands in time, is closed.
+    async fn enter(self: Arc<Self>, socket: TcpStream) -> Result<Entered, DispatchError> {
+        let full = || io::Error::other("there are too many connections");
+        let place = self.seats.take().ok_or_else(full).map_err(DispatchError::Io)?;
+        limit_stall(&socket, self.stalled_client);
+        let address = socket.peer_addr().ok();
+        let handshake = timeout(self.patience.head, self.tls.accept(socket)).await;
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let stream = handshake.map_err(late).and_then(|stream| stream).map_err(DispatchError::Io)?;
+        let certname = certname(&stream);
+        Ok((Connection::new(stream, certname, self.patience, place), Protocol::Http1, address))
+    }
+}
+
+fn certname(stream: &TlsStream<TcpStream>) -> Option<CertName> {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first)?;
+    let name = common_name(certificate);
+    name.inspect_err(|error| tracing::warn!(%error, "a client certificate is of no use")).ok()
 }
 
 /// Has the kernel cut a connection whose client acknowledges nothing, or reads nothing, for that long. Nobody else can:

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
 use bunraku_actors::ports::{Feed, JobRecord, StoreError};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::auth::Caller;
@@ -33,9 +33,10 @@ pub(super) async fn respond(
     start: Option<EventSeq>,
 ) -> Answer {
     let resumed = last_event_id(req)?;
+    let leave = state.stream().ok_or_else(too_many_streams)?;
     let links = Links::of(req, &state.options);
     let of = Of::Job(record.id, record.header.kind);
-    let mut follower = Follower::new(state, caller, of, links, resumed.or(start).unwrap_or_default());
+    let mut follower = Follower::new(state, (caller, leave), of, links, resumed.or(start).unwrap_or_default());
     follower.fill().await?;
     if follower.ready.is_empty() && record.state.is_terminal() {
         return Ok(HttpResponse::NoContent().finish());
@@ -45,14 +46,19 @@ pub(super) async fn respond(
 
 /// Answers with the stream of all jobs' events after `Last-Event-ID`, else from `start`, else with what happens next.
 pub(super) async fn respond_all(req: &HttpRequest, state: &State, caller: Caller, start: Option<EventSeq>) -> Answer {
+    let leave = state.stream().ok_or_else(too_many_streams)?;
     let links = Links::of(req, &state.options);
     let from = match last_event_id(req)?.or(start) {
         Some(from) => from,
         None => state.orchestrator.store().newest_event().await?.next(),
     };
-    let mut follower = Follower::new(state, caller, Of::All(Kinds::default()), links, from);
+    let mut follower = Follower::new(state, (caller, leave), Of::All(Kinds::default()), links, from);
     follower.fill().await?;
     stream(follower)
+}
+
+fn too_many_streams() -> ApiError {
+    ApiError::unavailable("there are too many event streams")
 }
 
 fn stream(follower: Follower) -> Answer {
@@ -84,6 +90,8 @@ enum Of {
 struct Follower {
     state: State,
     caller: Caller,
+    /// Given back with the stream, however that ends.
+    _leave: OwnedSemaphorePermit,
     of: Of,
     links: Links,
     feed: Feed,
@@ -100,9 +108,16 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(state: &State, caller: Caller, of: Of, links: Links, cursor: EventSeq) -> Self {
+    fn new(
+        state: &State,
+        (caller, leave): (Caller, OwnedSemaphorePermit),
+        of: Of,
+        links: Links,
+        cursor: EventSeq,
+    ) -> Self {
         Self {
             caller,
+            _leave: leave,
             of,
             links,
             // Subscribed before the first read: nothing can fall between store and feed.

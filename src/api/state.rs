@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::accounts::Accounts;
 use super::audit::Refusals;
@@ -36,8 +36,14 @@ pub struct Options {
     pub body_silence: Duration,
     /// How long a client may leave data unread before its connection is cut.
     pub stalled_client: Duration,
+    /// The most connections at once; those beyond are told so and closed.
+    pub max_connections: usize,
+    /// How long a TLS handshake, and the head of a request from its first byte on, may take.
+    pub head_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
+    /// The most event streams at once.
+    pub max_streams: usize,
     /// How often a silent event stream sends a comment, so that proxies keep it.
     pub sse_comment: Duration,
     /// How often an event stream checks that its token still holds.
@@ -59,7 +65,10 @@ impl Options {
             body_limit: 16 * 1024 * 1024,
             body_silence: Duration::from_secs(30),
             stalled_client: Duration::from_secs(30),
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(15),
             keep_alive: Duration::from_secs(75),
+            max_streams: 1_000,
             sse_comment: Duration::from_secs(15),
             sse_recheck: Duration::from_secs(30),
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -101,6 +110,7 @@ pub struct State {
     pub(super) guard: Arc<Guard>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) inventory: Arc<inventory::Listed>,
+    streams: Arc<Semaphore>,
     closing: Arc<watch::Sender<bool>>,
 }
 
@@ -114,6 +124,7 @@ impl State {
             accounts: store.clone(),
             records: store,
             rules: Arc::default(),
+            streams: Arc::new(Semaphore::new(options.max_streams)),
             options: Arc::new(options),
             metrics: None,
             broker_uri,
@@ -148,6 +159,11 @@ impl State {
         let mut roles = self.accounts.token_roles(&owner.login, self.now()).await?;
         roles.extend(rules.roles_of(&owner.login));
         Ok(rules.rights(&roles))
+    }
+
+    /// Leave to send an event stream, for as long as it is kept; `None` when there are too many.
+    pub(super) fn stream(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
     /// Ends all event streams; they would hold up a graceful stop.

@@ -362,6 +362,7 @@ fn api_state(
     let mut options = api::Options::new(section.names.clone(), address.port());
     options.public_url = section.public_url.clone();
     options.body_limit = usize::try_from(section.body_limit).unwrap_or(usize::MAX);
+    options.max_connections = section.max_connections;
     options.workers = section.workers.unwrap_or(options.workers);
     let mut state = api::State::new(orchestrator.clone(), Arc::new(store.clone()), options);
     state.metrics = metrics;

@@ -58,6 +58,12 @@ pub const KEYS: &[Key] = &[
     key("server.workers", "null", "", "Threads that answer HTTP requests. Unset: one per core."),
     key("server.body_limit", "16 MiB", "", "The largest request body that is read."),
     key(
+        "server.max_connections",
+        "10000",
+        "",
+        "The most connections of API clients at once; more are refused with 503. From three quarters on, none is kept after its answer.",
+    ),
+    key(
         "server.drain_timeout",
         "1m",
         "",

@@ -143,8 +143,12 @@ impl Config {
             let reason = format!("'{}' must be a directory of its own; null for no backups", dir.display());
             return invalid("backup.dir", reason);
         }
-        if self.backup.keep == 0 {
-            return invalid("backup.keep", "must be at least 1".to_owned());
+        for (key, none) in
+            [("backup.keep", self.backup.keep == 0), ("server.max_connections", self.server.max_connections == 0)]
+        {
+            if none {
+                return invalid(key, "must be at least 1".to_owned());
+            }
         }
         if let Err(error) = telemetry::check_level(&self.log.level) {
             return invalid("log.level", format!("is not usable: {error}"));

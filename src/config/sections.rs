@@ -18,6 +18,7 @@ pub struct Server {
     pub workers: Option<usize>,
     #[serde(with = "scalar::size")]
     pub body_limit: u64,
+    pub max_connections: usize,
     #[serde(with = "scalar::duration")]
     pub drain_timeout: Duration,
 }
@@ -30,6 +31,7 @@ impl Default for Server {
             public_url: None,
             workers: None,
             body_limit: 16 << 20,
+            max_connections: 10_000,
             drain_timeout: Duration::from_secs(60),
         }
     }

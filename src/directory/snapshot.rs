@@ -186,9 +186,24 @@ fn read(path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn the_file_of_an_environment_is_in_the_directory(
+            text in prop_oneof!["[a-z0-9_./\\\\%\0~ -]{0,12}", "[a-z0-9_]{1,12}", any::<String>()],
+        ) {
+            if let Ok(name) = EnvironmentName::parse(&text) {
+                let file = file_of(Path::new("/environments"), &name);
+                prop_assert_eq!(file.parent(), Some(Path::new("/environments")));
+                let expected = format!("{text}.yaml");
+                prop_assert_eq!(file.file_name().and_then(|name| name.to_str()), Some(expected.as_str()));
+            }
+        }
+    }
 
     fn name(text: &str) -> EnvironmentName {
         EnvironmentName::parse(text).unwrap()

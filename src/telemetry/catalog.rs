@@ -121,6 +121,8 @@ pub const METRICS: &[Metric] = &[
         "Answered requests; a route is a pattern such as `/orchestrator/v1/jobs/{id}`",
     ),
     histogram("bunraku_http_request_seconds", &[any("route")], "Time until the head of the answer"),
+    gauge("bunraku_http_connections", &[], "Connections of clients of the API, of at most server.max_connections"),
+    counter("bunraku_http_connections_refused_total", &[], "Connections of clients for which there was no room"),
     gauge(
         "bunraku_certificate_expiry_timestamp_seconds",
         &[any("file")],

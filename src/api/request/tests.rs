@@ -415,6 +415,61 @@ proptest! {
     fn any_query_is_parsed_or_refused(text in ".{0,60}") {
         invariants::query(&text);
     }
+
+    /// Names reach directories and addresses: what is no plain word must not get through, however it is written.
+    #[test]
+    fn names_are_plain_words(module in odd_name(), task in odd_name()) {
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if let Ok(name) = task_name(&module, &task) {
+            let (module, task) = name.parts();
+            prop_assert!(plain(module) && plain(task), "{:?}", name);
+        }
+        for query in [format!("environment={module}"), format!("environment={module}&environment={task}")] {
+            if let Ok(name) = Query::parse(&query).environment() {
+                prop_assert!(plain(name.as_str()) && !name.as_str().is_empty(), "{:?}", query);
+            }
+        }
+        if let Ok(job) = job_id(&module) {
+            prop_assert_eq!(module.trim_start_matches('0'), job.to_string());
+        }
+    }
+}
+
+/// Words, and what stands between the parts of paths on any system, plain and encoded.
+fn odd_name() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "..",
+        ".",
+        "/",
+        "\\",
+        "%2e",
+        "%2E%2e",
+        "%2f",
+        "%5C",
+        "%00",
+        "\0",
+        "%252e",
+        "%c0%ae",
+        "\u{ff0e}",
+        "\u{2025}",
+        "\u{ff0f}",
+        "~",
+        ":",
+        "::",
+        " ",
+        "+",
+        "\n",
+        "C:",
+        "a",
+        "production",
+        "init",
+        "0",
+        "7",
+        "_",
+        "A",
+        "\u{661}",
+    ]);
+    prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat())
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Scheduler {
             Err(error) if error.is_transient() => return Err(StoreError::Unavailable(error.to_string())),
             Err(error) => {
                 tracing::warn!(schedule = %id, %due, %error, "a turn of a scheduled job was refused");
-                TurnOutcome::Error(error.body())
+                TurnOutcome::Error(error.shown())
             }
         };
         let word = if matches!(outcome, TurnOutcome::Job(_)) { "started" } else { "refused" };

@@ -243,6 +243,36 @@ proptest! {
         }
     }
 
+    /// As above, with what other systems take for separators and dots, and links to what lies outside.
+    #[test]
+    fn no_odd_name_leads_out_of_its_module(
+        pieces in prop::collection::vec(
+            prop::sample::select(vec![
+                "m/", "files/", "tasks/", "out", "up", "..", "../", "/", "\\", "%2e%2e", "%2f", "\0", "\u{ff0e}\u{ff0e}",
+                "\u{2025}", "\u{ff0f}", "secret", "a", "~", ".", " ",
+            ]),
+            1..7,
+        ),
+    ) {
+        let modules = Modules::new(&[("m/tasks/t.sh", ""), ("m/files/a", ""), ("secret", "outside"), ("x/secret", "outside")]);
+        symlink(modules.at("secret"), modules.at("m/files/out")).unwrap();
+        symlink(modules.directory.path(), modules.at("m/files/up")).unwrap();
+        modules.write("m/tasks/t.json", &json!({"files": [format!("m/files/{}", pieces.concat())]}).to_string());
+        modules.write("m/tasks/u.json", &json!({"implementations": [{"name": pieces.concat()}]}).to_string());
+        let root = modules.directory.path().canonicalize().unwrap().join("m");
+        for task in ["m::t", "m::u"] {
+            let name = TaskName::parse(task).unwrap();
+            let resolved = resolve(&modules.path(), &name, &HashCache::default()).ok().flatten();
+            for source in resolved.iter().flat_map(|resolved| &resolved.sources) {
+                prop_assert!(source.starts_with(&root), "{:?} gave {:?}", pieces, source);
+            }
+        }
+        if let Ok(name) = TaskName::parse(&pieces.concat()) {
+            let (module, task) = name.parts();
+            prop_assert!(module::is_name(module) && module::is_name(task), "{:?}", pieces);
+        }
+    }
+
     #[test]
     fn a_stem_is_a_prefix_up_to_the_last_dot(name in "[a-z.]{1,12}") {
         let stem = module::stem(&name);

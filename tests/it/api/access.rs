@@ -10,7 +10,7 @@ use super::world::World;
 const JOBS: &str = "GET /orchestrator/v1/jobs";
 
 /// A path that fits a route: variable parts are numbers, which all of them can be read as or refuse.
-fn filled(endpoint: &Endpoint) -> String {
+pub(crate) fn filled(endpoint: &Endpoint) -> String {
     let fill = |part: &'static str| match part {
         "{mount}" => "tasks",
         part if part.starts_with('{') => "1",

@@ -64,6 +64,7 @@ impl Answer {
     pub(crate) async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        assert_safe(&headers);
         Self { status, headers, text: response.text().await.unwrap() }
     }
 
@@ -79,7 +80,7 @@ impl Answer {
     #[track_caller]
     pub(crate) fn record(&self, endpoint: &str, case: &str) {
         let mut shown = format!("{}\n{}\n", self.status, self.header("content-type"));
-        for name in ["retry-after", "allow", "cache-control"] {
+        for name in ["retry-after", "allow"] {
             if self.headers.contains_key(name) {
                 writeln!(shown, "{name}: {}", self.header(name)).unwrap();
             }
@@ -95,6 +96,24 @@ impl Answer {
             insta::assert_snapshot!(format!("{}@{case}", slug(endpoint)), shown);
         });
     }
+}
+
+/// What every answer has and has not, whatever it is about.
+pub(crate) fn assert_safe(headers: &HeaderMap) {
+    let expected = [
+        ("cache-control", "no-store"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(headers.get(name).map(|value| value.to_str().unwrap()), Some(value), "{name} in {headers:?}");
+    }
+    let absent =
+        |name: &str| name.starts_with("access-control-") || ["strict-transport-security", "server"].contains(&name);
+    let stray: Vec<_> = headers.keys().map(reqwest::header::HeaderName::as_str).filter(|name| absent(name)).collect();
+    assert!(stray.is_empty(), "{stray:?}");
 }
 
 /// The part of a snapshot's name that stands for an endpoint.

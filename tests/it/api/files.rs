@@ -1,7 +1,7 @@
 //! Files of tasks: only by client certificate, only for nodes whose open runs name them, only by content.
 
 use super::client::Answer;
-use super::fakes::{CONTENT, KEPT};
+use super::fakes::{CONTENT, KEPT, Shelf};
 use super::seed;
 use super::world::World;
 
@@ -41,4 +41,17 @@ async fn a_certificate_is_no_token() {
     let world = World::empty().await;
     let answer = Answer::of(world.node("a.example.com").request("GET", "/orchestrator/v1/jobs")).await;
     assert_eq!(answer.status, 401);
+}
+
+/// Refusals of the HTTP layer get words on their way out; what only looks like one is left alone.
+#[actix_web::test]
+async fn a_file_may_look_like_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    let text = format!("{}HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", "x".repeat(64 * 1024));
+    std::fs::write(&kept, &text).unwrap();
+    let world = World::over(Shelf { kept }, |_| {}).await;
+    seed::open_task(world.jobs(), "a.example.com").await;
+    let file = world.node("a.example.com").get(&path(KEPT)).await;
+    assert!(file.text == text, "{}", &file.text[64 * 1024..]);
 }

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
+mod abuse;
 mod access;
 mod audit;
 mod client;
 mod commands;
+mod compression;
 mod directory;
 mod endpoint_coverage;
 mod engine;
@@ -16,7 +18,9 @@ mod jobs;
 mod ledger;
 mod limits;
 mod once;
+mod patience;
 mod plans;
+mod raw;
 mod retry;
 mod rights;
 mod robust;
@@ -25,6 +29,7 @@ mod seed;
 mod status;
 mod task_targets;
 mod tokens;
+mod traversal;
 mod usage;
 mod users;
 mod world;

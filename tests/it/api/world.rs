@@ -8,7 +8,7 @@ use bunraku::store::Store;
 use bunraku::tls;
 use bunraku_actors::handle::Ports;
 use bunraku_actors::model::{JobId, JobState, NodeState};
-use bunraku_actors::ports::JobStore;
+use bunraku_actors::ports::{Directory, JobStore};
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -49,17 +49,26 @@ impl World {
 
     /// A server with an empty store and changed options.
     pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
-        tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let kept = folder.path().join("kept");
         std::fs::write(&kept, CONTENT).unwrap();
+        Self::start(folder, Arc::new(Shelf { kept }), change).await
+    }
+
+    /// A server with an empty store and changed options that takes environments and tasks from this directory.
+    pub(crate) async fn over(directory: impl Directory, change: impl FnOnce(&mut Options)) -> Self {
+        Self::start(tempfile::tempdir().unwrap(), Arc::new(directory), change).await
+    }
+
+    async fn start(folder: TempDir, directory: Arc<dyn Directory>, change: impl FnOnce(&mut Options)) -> Self {
+        tls::install_provider();
         let store = Store::open(folder.path().join("bunraku.db"), bunraku::store::Options::default()).unwrap();
         add_tokens(&store).await;
         let clock = Arc::new(StoppedClock::default());
         let ports = Ports {
             store: Arc::new(store.clone()),
             transport: Arc::new(Fleet),
-            directory: Arc::new(Shelf { kept }),
+            directory,
             clock: Arc::clone(&clock) as _,
         };
         let mut options = Options::new(vec!["localhost".to_owned()], 8143);

@@ -88,6 +88,8 @@ fn mistakes_are_named_with_file_line_and_key() {
     assert!(address.contains("server.listen 'foo'"), "{address}");
     let threads = load("engine:\n  threads: 0\n", &[]).unwrap_err();
     assert!(threads.contains("engine.threads must be at least 1"), "{threads}");
+    let nobody = load("server:\n  max_connections: 0\n", &[]).unwrap_err();
+    assert!(nobody.contains("server.max_connections must be at least 1"), "{nobody}");
     let order = load("limits:\n  job_timeout: 1m\n", &[]).unwrap_err();
     assert!(order.contains("limits.deploy_timeout"), "{order}");
     for dir in ["\"\"", "data"] {
