@@ -1,7 +1,8 @@
 //! One client's connection: who is behind it, and how long it may keep us waiting.
 //!
 //! The HTTP layer itself bounds the first head of a connection and silence between requests, and handlers bound the
-//! bodies that they read. What it leaves open is bounded here: every later head, and bodies that nobody reads. What it
+//! bodies that they read. What it leaves open is bounded here: every later head, bodies that nobody reads, and clients
+//! that do not read. What it
 //! refuses without a word gets its words here as well (`refusal`). No request is looked into.
 
 use std::cell::Cell;
@@ -36,6 +37,22 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// Between requests.
     pub(super) idle: Duration,
+    /// While the client takes nothing of what is sent.
+    pub(super) stall: Duration,
+}
+
+/// A timer that is made when it is needed.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, deadline: Instant, ctx: &mut Context<'_>) -> Poll<()> {
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(ctx)
+    }
 }
 
 /// What happens on a connection, shared with the requests that come on it.
@@ -128,7 +145,10 @@ pub(super) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
     patience: Patience,
-    timer: Option<Pin<Box<Sleep>>>,
+    reading: Timer,
+    writing: Timer,
+    /// Since when the client takes nothing.
+    stalled_since: Option<Instant>,
     /// What goes out before anything else.
     unsent: Bytes,
     _seat: Seat,
@@ -142,7 +162,16 @@ impl Connection {
         (seat, room): (Seat, Room),
     ) -> Self {
         let peer = Peer { certname, activity: Rc::new(Activity::new(room)) };
-        Self { stream, peer, patience, timer: None, unsent: Bytes::new(), _seat: seat }
+        Self {
+            stream,
+            peer,
+            patience,
+            reading: Timer::default(),
+            writing: Timer::default(),
+            stalled_since: None,
+            unsent: Bytes::new(),
+            _seat: seat,
+        }
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -152,17 +181,24 @@ impl Connection {
     /// Waits for more, no longer than patience lasts. A head that was begun is refused with 408.
     fn wait(&mut self, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(deadline) = self.peer.activity.deadline(&self.patience) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        ready!(timer.as_mut().poll(ctx));
+        ready!(self.reading.poll(deadline, ctx));
         if self.peer.activity.heard_since.get().is_some() && self.unsent.is_empty() {
             self.unsent = refusal::slow_head();
             // Whoever does not take it at once gets none.
             let _ = self.send_unsent(ctx);
             let _ = Pin::new(&mut self.stream).poll_flush(ctx);
         }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Gives a client up that takes nothing for too long, whatever it sends meanwhile.
+    fn sent<T>(&mut self, result: Poll<io::Result<T>>, ctx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled_since = None;
+            return result;
+        }
+        let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        ready!(self.writing.poll(since + self.patience.stall, ctx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -202,12 +238,14 @@ impl AsyncWrite for Connection {
             self.unsent = answer;
             return Poll::Ready(Ok(data.len()));
         }
-        Pin::new(&mut self.stream).poll_write(ctx, data)
+        let result = Pin::new(&mut self.stream).poll_write(ctx, data);
+        self.sent(result, ctx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.send_unsent(ctx))?;
-        ready!(Pin::new(&mut self.stream).poll_flush(ctx))?;
+        let result = Pin::new(&mut self.stream).poll_flush(ctx);
+        ready!(self.sent(result, ctx))?;
         self.peer.activity.sent();
         Poll::Ready(Ok(()))
     }
@@ -238,15 +276,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn patience_is_for_silence_then_for_the_head_and_never_for_an_answer() {
-        let patience = Patience { head: Duration::from_secs(15), idle: Duration::from_secs(75) };
+        let seconds = Duration::from_secs;
+        let patience = Patience { head: seconds(15), idle: seconds(75), stall: seconds(30) };
         let activity = Rc::new(Activity::new(Room::Enough));
         let begun = Instant::now();
         assert_eq!(activity.deadline(&patience), Some(begun + patience.idle));
-        for seconds in [10, 20, 40] {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
+        for step in [10, 20, 40] {
+            tokio::time::advance(seconds(step)).await;
             activity.heard();
         }
-        let first = begun + Duration::from_secs(10);
+        let first = begun + seconds(10);
         assert_eq!(activity.deadline(&patience), Some(first + patience.head), "later bytes win no time");
         let answering = activity.answer();
         activity.heard();

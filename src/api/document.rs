@@ -3,7 +3,7 @@
 //! The first page is fetched before the answer begins, so that trouble of the store becomes an ordinary error. Trouble
 //! later breaks the answer off, which clients see as an incomplete body; it never looks complete. Between pages nothing
 //! is held but a cursor. What does not fit the socket is not produced, and the socket itself is cut when its client
-//! reads nothing for too long (`server`).
+//! reads nothing for too long (`connection`).
 
 use std::collections::VecDeque;
 

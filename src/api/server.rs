@@ -148,7 +148,6 @@ struct Door {
     tls: TlsAcceptor,
     seats: Arc<Seats>,
     patience: Patience,
-    stalled_client: Duration,
 }
 
 impl Door {
@@ -157,8 +156,7 @@ impl Door {
         Self {
             tls: TlsAcceptor::from(Arc::new(tls)),
             seats: Arc::new(Seats::new(options.max_connections)),
-            patience: Patience { head: options.head_timeout, idle: options.keep_alive },
-            stalled_client: options.stalled_client,
+            patience: Patience { head: options.head_timeout, idle: options.keep_alive, stall: options.stalled_client },
         }
     }
 
@@ -166,7 +164,7 @@ impl Door {
     async fn enter(self: Arc<Self>, socket: TcpStream) -> Result<Entered, DispatchError> {
         let full = || io::Error::other("there are too many connections");
         let place = self.seats.take().ok_or_else(full).map_err(DispatchError::Io)?;
-        limit_stall(&socket, self.stalled_client);
+        limit_stall(&socket, self.patience.stall);
         let address = socket.peer_addr().ok();
         let handshake = timeout(self.patience.head, self.tls.accept(socket)).await;
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
@@ -182,8 +180,8 @@ fn certname(stream: &TlsStream<TcpStream>) -> Option<CertName> {
     name.inspect_err(|error| tracing::warn!(%error, "a client certificate is of no use")).ok()
 }
 
-/// Has the kernel cut a connection whose client acknowledges nothing, or reads nothing, for that long. Nobody else can:
-/// while a socket takes no data, the HTTP layer does not ask for any.
+/// Has the kernel cut a connection whose client acknowledges nothing for that long: one that vanished, while what is sent
+/// to it still fits the socket.
 #[cfg(target_os = "linux")]
 fn limit_stall(socket: &TcpStream, stalled_client: Duration) {
     let milliseconds = u32::try_from(stalled_client.as_millis()).unwrap_or(u32::MAX);

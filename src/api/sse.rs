@@ -2,7 +2,7 @@
 //!
 //! The store is read up to its end, then the feed of committed events is followed; who lags behind the feed goes back to
 //! the store. The stream ends with the job, with its token, and with the service. It does not end for a client that
-//! reads nothing: the socket's own time-out does that (`server`).
+//! reads nothing: the socket's own time-out does that (`connection`).
 
 use std::collections::VecDeque;
 
