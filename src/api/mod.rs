@@ -29,6 +29,7 @@ mod login;
 mod nodes;
 mod observe;
 mod once;
+pub mod openapi;
 mod plans;
 pub mod records;
 mod refusal;

@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::rights::Permission;
 use super::{
     audit, command, drain, environments, events, feed, files, health, inventory, jobs, ledger, live, login, nodes,
-    plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
+    openapi, plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
 };
 
 /// Who may call a route.
@@ -59,6 +59,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/orchestrator" VIEWER, root::document),
     endpoint!(GET get "/orchestrator/v1" VIEWER, root::document),
     endpoint!(GET get "/orchestrator/v1/status" VIEWER, status::own),
+    endpoint!(GET get "/orchestrator/v1/openapi.json" Access::Open, openapi::json_document),
     endpoint!(POST post "/orchestrator/v1/command/deploy" RUN_PUPPET, command::deploy),
     endpoint!(POST post "/orchestrator/v1/command/stop" VIEWER, command::stop),
     endpoint!(POST post "/orchestrator/v1/command/task" RUN_TASKS, command::task),
@@ -125,6 +126,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" Access::Token(Permission::ResumeJobs), live::resume),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/retry" VIEWER, retry::retry),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
+    endpoint!(GET get "/bunraku/v1/docs/{file:.*}" Access::Open, openapi::page),
     endpoint!(GET get "/livez" Access::Open, health::live),
     endpoint!(GET get "/readyz" Access::Open, health::ready),
     endpoint!(GET get "/metrics" Access::Local, health::metrics),

@@ -7,12 +7,13 @@ use bunraku_actors::ports::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::Link;
 use crate::api::links::Links;
 
 /// An environment by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentRef {
     pub name: String,
     /// Present only where the API shows it; always null, for we have no code ids.
@@ -31,7 +32,7 @@ impl EnvironmentRef {
 }
 
 /// An environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EnvironmentItem {
     pub id: String,
     pub name: String,
@@ -41,7 +42,7 @@ pub struct EnvironmentItem {
 }
 
 /// An environment's settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Settings {
     pub modulepath: Vec<String>,
     pub manifest: String,
@@ -50,14 +51,14 @@ pub struct Settings {
 }
 
 /// The applications of an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApplicationList {
     pub items: Vec<ApplicationItem>,
     pub instances: Link,
 }
 
 /// An application type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApplicationItem {
     pub kind: String,
     pub name: String,
@@ -67,7 +68,7 @@ pub struct ApplicationItem {
 }
 
 /// An application instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceItem {
     #[serde(rename = "type")]
     pub kind: String,
@@ -76,7 +77,7 @@ pub struct InstanceItem {
 }
 
 /// A component of an instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ComponentItem {
     #[serde(rename = "type")]
     pub kind: String,
@@ -87,7 +88,7 @@ pub struct ComponentItem {
 }
 
 /// A task in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskItem {
     pub id: String,
     pub name: String,
@@ -98,7 +99,7 @@ pub struct TaskItem {
 }
 
 /// A task with metadata and files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
     pub id: String,
     pub name: String,
@@ -109,7 +110,7 @@ pub struct TaskView {
 }
 
 /// A file of a task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskFileItem {
     pub filename: String,
     pub uri: TaskFileUri,
@@ -118,7 +119,7 @@ pub struct TaskFileItem {
 }
 
 /// Where a file comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskFileUri {
     pub path: String,
     pub params: Value,

@@ -3,13 +3,14 @@
 use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::node::with_report_url;
 use super::seconds;
 use crate::api::links::Links;
 
 /// Where a reader goes on: the first event that it has not seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextEvents {
     /// The URL.
     pub id: String,
@@ -24,7 +25,7 @@ impl NextEvents {
 }
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Its number as text.
     pub id: String,
@@ -57,7 +58,7 @@ impl Event {
 }
 
 /// `GET /jobs/<id>/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventList {
     #[serde(rename = "next-events")]
     pub next_events: NextEvents,

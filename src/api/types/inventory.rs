@@ -2,11 +2,12 @@
 
 use bunraku_actors::ports::Connection;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::millis;
 
 /// Whether a node is connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InventoryRecord {
     pub name: String,
     pub connected: bool,
@@ -30,7 +31,7 @@ impl InventoryRecord {
 }
 
 /// A connected node in our own listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectedNode {
     pub name: String,
     /// When it connected.

@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{EnvironmentRef, Link, duration, seconds};
 use crate::api::accounts::Role;
 use crate::api::links::Links;
 
 /// One job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     pub id: String,
     /// Its number as text.
@@ -23,6 +24,7 @@ pub struct Job {
     #[serde(rename = "type")]
     pub kind: String,
     /// The normalized request.
+    #[schema(value_type = Object)]
     pub options: Shown,
     pub owner: OwnerView,
     pub description: String,
@@ -53,7 +55,7 @@ pub struct Job {
 }
 
 /// One entry of a job's state history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusEntry {
     pub state: String,
     pub enter_time: String,
@@ -61,7 +63,7 @@ pub struct StatusEntry {
 }
 
 /// Who created a job, with every key that the accounts of Puppet Enterprise have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerView {
     pub id: String,
     pub login: String,
@@ -78,26 +80,26 @@ pub struct OwnerView {
 }
 
 /// A job by URL and name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobRef {
     pub id: String,
     pub name: String,
 }
 
 /// The answer to a command that created a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Started {
     pub job: JobRef,
 }
 
 /// The answer to a stop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stopped {
     pub job: StoppedJob,
 }
 
 /// The stopped job with its nodes by state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StoppedJob {
     pub id: String,
     pub name: String,
@@ -105,7 +107,7 @@ pub struct StoppedJob {
 }
 
 /// The committed state of a job at this moment, and the limit that keeps it from starting more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LiveView {
     pub state: String,
     pub counts: IndexMap<String, u32>,

@@ -3,6 +3,7 @@
 use bunraku_actors::model::JobId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Findings beyond so many are counted only.
 const SHOWN: usize = 1_000;
@@ -24,7 +25,7 @@ pub enum Unasked {
 }
 
 /// What is wrong with a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The agent started it more than once.
@@ -36,7 +37,7 @@ pub enum Verdict {
 }
 
 /// One run that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct Finding {
     /// As the store knows it, or as the ledger names it; `null` where it names none.
     pub job: Option<String>,
@@ -48,7 +49,7 @@ pub struct Finding {
 }
 
 /// How many nodes were not asked, by reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct NotAsked {
     pub not_connected: u64,
     pub no_ledger: u64,
@@ -56,7 +57,7 @@ pub struct NotAsked {
 }
 
 /// The whole check.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct LedgerReport {
     pub jobs: u64,
     /// Committed starts of these jobs.

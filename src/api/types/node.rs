@@ -5,12 +5,13 @@ use bunraku_actors::ports::NodeRecord;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{duration, seconds};
 use crate::api::links::Links;
 
 /// One node of a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Node {
     pub name: String,
     pub state: String,
@@ -36,7 +37,7 @@ pub struct Node {
 }
 
 /// An agent's word on a run that came too late to count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Late {
     pub timestamp: String,
     /// The state in which the node would have ended, and why.

@@ -1,9 +1,10 @@
 //! Links, lists and pages: what collections share.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A link to another resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Link {
     /// Its absolute URL.
     pub id: String,
@@ -18,20 +19,20 @@ impl Link {
 }
 
 /// A link with a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NamedLink {
     pub name: String,
     pub id: String,
 }
 
 /// A list that does not page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Items<T> {
     pub items: Vec<T>,
 }
 
 /// Which part of a collection an answer holds (API §1.7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pagination {
     /// Null when none was asked for.
     pub limit: Option<u64>,

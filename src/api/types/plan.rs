@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{Link, OwnerView, duration, seconds};
 use crate::api::links::Links;
 use crate::api::records::{PlanEvent, PlanRecord};
 
 /// A plan job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlanJob {
     pub id: String,
     /// Its number as text.
@@ -62,7 +63,7 @@ impl PlanJob {
 }
 
 /// An event of a plan job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlanEventView {
     /// Its number as text.
     pub id: String,

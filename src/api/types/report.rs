@@ -4,11 +4,12 @@ use bunraku_actors::model::NodeState;
 use bunraku_actors::ports::NodeRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::seconds;
 
 /// What became of one node, with the resource events of its Puppet report where the agent sends them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReportItem {
     pub node: String,
     pub state: String,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{OwnerView, seconds};
 use crate::api::links::Links;
@@ -9,7 +10,7 @@ use crate::api::records::{ScheduleKind, ScheduleRecord, Turn, TurnOutcome};
 use crate::api::schedule::Recurrence;
 
 /// A scheduled job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScheduledJob {
     pub id: String,
     /// Its number as text.
@@ -84,7 +85,7 @@ fn last_run(turn: &Turn, links: &Links) -> Value {
 }
 
 /// A scheduled job in the shape of older releases.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OlderSchedule {
     pub id: String,
     pub name: String,

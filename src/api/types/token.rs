@@ -1,6 +1,7 @@
 //! Tokens and the caller's own account. A token's text appears in [`CreatedToken`] alone.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::millis;
@@ -9,7 +10,7 @@ use crate::api::auth::Caller;
 use crate::api::rights::Permission;
 
 /// A token as listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     pub id: Uuid,
     pub login: String,
@@ -24,7 +25,7 @@ pub struct TokenView {
 }
 
 /// A token that was just created, with its text.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
     /// Shown this once.
     pub token: String,
@@ -33,7 +34,7 @@ pub struct CreatedToken {
 }
 
 /// The account behind the caller's token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhoAmI {
     pub id: Uuid,
     pub login: String,
@@ -79,7 +80,7 @@ impl From<&Caller> for WhoAmI {
 }
 
 /// A user as listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserView {
     pub id: Uuid,
     pub login: String,

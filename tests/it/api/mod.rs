@@ -18,6 +18,7 @@ mod jobs;
 mod ledger;
 mod limits;
 mod once;
+mod openapi;
 mod patience;
 mod plans;
 mod raw;

@@ -1,0 +1,339 @@
+//! What each route takes and answers. Tests compare this table with that of the routes, and recorded answers with it.
+
+use serde_json::{Value, json};
+
+use super::requests::{self, Parameter};
+use super::schemas::{items, named, object, text};
+use crate::api::routes::Endpoint;
+
+/// A body of an answer.
+pub(super) enum Answer {
+    /// None.
+    Nothing,
+    /// Text of this type.
+    Text(&'static str),
+    /// JSON.
+    Of(fn() -> Value),
+}
+
+/// An operation of the description.
+pub(super) struct Operation {
+    /// `GET /path`, as in the table of routes.
+    pub(super) route: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) query: &'static [Parameter],
+    pub(super) body: Option<fn() -> Value>,
+    /// The answer when all is well.
+    pub(super) ok: (u16, Answer),
+    /// Other answers that are no errors of the common shape.
+    pub(super) also: &'static [(u16, Answer)],
+    /// Statuses of errors beside those that all routes of its kind have.
+    pub(super) errors: &'static [u16],
+}
+
+impl Operation {
+    pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
+        self.route.split_once(' ') == Some((endpoint.method, endpoint.path))
+    }
+
+    /// Whether it takes an idempotency key.
+    pub(super) fn is_command(&self) -> bool {
+        self.route.starts_with("POST /orchestrator/v1/command/")
+            || self.route.ends_with("/retry")
+            || (self.body.is_some() && self.route.contains("/environment_jobs"))
+    }
+
+    /// The group in which the page shows it: the part of the path that says what it is about.
+    pub(super) fn tag(&self) -> &'static str {
+        let path = self.route.split_once(' ').map_or("", |(_, path)| path);
+        let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty() && !word.starts_with('{')).collect();
+        match words[..] {
+            ["orchestrator", "v1", "command", ..] => "commands",
+            ["orchestrator", "v1", what, ..] => what,
+            ["bunraku", "v1", what, ..] => what,
+            ["rbac-api", ..] => "session",
+            ["status", ..] => "status",
+            _ => "service",
+        }
+    }
+}
+
+const fn get(route: &'static str, summary: &'static str, query: &'static [Parameter], ok: fn() -> Value) -> Operation {
+    Operation { route, summary, query, body: None, ok: (200, Answer::Of(ok)), also: &[], errors: &[] }
+}
+
+const fn send(
+    route: &'static str,
+    summary: &'static str,
+    body: fn() -> Value,
+    status: u16,
+    ok: fn() -> Value,
+) -> Operation {
+    Operation { route, summary, query: &[], body: Some(body), ok: (status, Answer::Of(ok)), also: &[], errors: &[] }
+}
+
+impl Operation {
+    const fn errors(self, errors: &'static [u16]) -> Self {
+        Self { errors, ..self }
+    }
+
+    const fn also(self, also: &'static [(u16, Answer)]) -> Self {
+        Self { also, ..self }
+    }
+}
+
+fn started() -> Value {
+    named("Started")
+}
+
+fn plan_name() -> Value {
+    object(json!({ "name": text() }))
+}
+
+fn reference(key: &str) -> Value {
+    let mut properties = json!({});
+    properties[key] = named("NamedLink");
+    object(properties)
+}
+
+fn status() -> Value {
+    json!({ "type": "object", "additionalProperties": { "type": "object" } })
+}
+
+fn any_object() -> Value {
+    json!({ "type": "object" })
+}
+
+fn audit() -> Value {
+    let entry = object(json!({
+        "id": text(), "timestamp": text(), "login": text(), "address": text(), "action": text(), "outcome": text(),
+        "about": any_object(),
+    }));
+    object(json!({ "items": { "type": "array", "items": entry } }))
+}
+
+fn usage() -> Value {
+    let day =
+        json!({ "type": "object", "required": ["date", "total_nodes", "nodes_with_agent", "nodes_without_agent"] });
+    object(json!({ "items": { "type": "array", "items": day }, "pagination": any_object() }))
+}
+
+fn targets() -> Value {
+    let target =
+        json!({ "type": "object", "required": ["id", "name", "display_name", "all_tasks", "nodes", "node_groups"] });
+    object(json!({ "items": { "type": "array", "items": target } }))
+}
+
+fn all_events() -> Value {
+    let next = object(json!({ "event": text() }));
+    object(
+        json!({ "next-events": next, "more": { "type": "boolean" }, "items": { "type": "array", "items": named("Event") } }),
+    )
+}
+
+fn drain() -> Value {
+    object(json!({ "draining": { "type": "boolean" }, "nodes_running": { "type": "integer" } }))
+}
+
+fn access() -> Value {
+    object(json!({
+        "allowed": { "type": "boolean" }, "reason": text(), "roles": { "type": "array" }, "grants": { "type": "array" },
+    }))
+}
+
+fn ready() -> Value {
+    let texts = || json!({ "type": "array", "items": text() });
+    object(json!({ "ready": { "type": "boolean" }, "trouble": texts(), "degraded": texts() }))
+}
+
+fn root() -> Value {
+    object(
+        json!({ "info": any_object(), "status": named("NamedLink"), "collections": { "type": "array" }, "commands": { "type": "array" } }),
+    )
+}
+
+const PLAIN: &str = "text/plain";
+
+/// All operations, in the order of the routes.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("GET /orchestrator", "What the API offers", &[], root),
+    get("GET /orchestrator/v1", "What the API offers", &[], root),
+    get("GET /orchestrator/v1/status", "Health of the orchestrator", &[], any_object),
+    get("GET /orchestrator/v1/openapi.json", "This description", &[], any_object),
+    send("POST /orchestrator/v1/command/deploy", "Run Puppet", requests::deploy, 202, started),
+    send("POST /orchestrator/v1/command/stop", "Stop a job", requests::stop, 202, || named("Stopped")),
+    send("POST /orchestrator/v1/command/task", "Run a task", requests::task, 202, started),
+    send("POST /orchestrator/v1/command/task_target", "Name tasks and nodes", requests::task_target, 200, || {
+        reference("task_target")
+    }),
+    send("POST /orchestrator/v1/command/plan_run", "Refused: plans run elsewhere", requests::plan_run, 202, plan_name),
+    send(
+        "POST /orchestrator/v1/command/environment_plan_run",
+        "Refused: plans run elsewhere",
+        requests::environment_plan_run,
+        202,
+        plan_name,
+    ),
+    send("POST /orchestrator/v1/command/plan_start", "Begin a plan job", requests::plan_start, 202, plan_name),
+    send("POST /orchestrator/v1/command/plan_task", "Run a task of a plan job", requests::plan_task, 202, started),
+    send("POST /orchestrator/v1/command/plan_finish", "End a plan job", requests::plan_finish, 202, plan_name),
+    send("POST /orchestrator/v1/command/stop_plan", "Stop a plan job", requests::stop_plan, 202, plan_name),
+    send("POST /orchestrator/v1/command/schedule_deploy", "Schedule a run", requests::schedule_deploy, 202, || {
+        reference("scheduled_job")
+    }),
+    send("POST /orchestrator/v1/command/schedule_task", "Schedule a task", requests::schedule_task, 202, || {
+        reference("scheduled_job")
+    }),
+    send(
+        "POST /orchestrator/v1/command/schedule_plan",
+        "Refused: plans run elsewhere",
+        requests::schedule_plan,
+        202,
+        || reference("scheduled_job"),
+    ),
+    get("GET /orchestrator/v1/jobs", "List jobs", requests::JOBS, || items("Job", &["pagination"])),
+    get("GET /orchestrator/v1/jobs/{id}", "One job", &[], || named("Job")),
+    get("GET /orchestrator/v1/jobs/{id}/nodes", "Its nodes", requests::NODES, || {
+        items("Node", &["next-events", "pagination"])
+    }),
+    get("GET /orchestrator/v1/jobs/{id}/report", "Its report", &[], || items("ReportItem", &["report"])),
+    get("GET /orchestrator/v1/jobs/{id}/events", "Its events", requests::START, || items("Event", &["next-events"]))
+        .also(&[(204, Answer::Nothing)]),
+    get("GET /orchestrator/v1/inventory", "Connected nodes", &[], || items("InventoryRecord", &[])),
+    send("POST /orchestrator/v1/inventory", "Whether nodes are connected", requests::inventory, 200, || {
+        items("InventoryRecord", &[])
+    }),
+    get("GET /orchestrator/v1/inventory/{node}", "One node", &[], || named("InventoryRecord")),
+    get("GET /orchestrator/v1/environments", "Environments", &[], || items("EnvironmentItem", &[])),
+    get("GET /orchestrator/v1/environments/{environment}", "One environment", &[], || named("EnvironmentItem")),
+    get("GET /orchestrator/v1/environments/{environment}/applications", "Its applications", &[], || {
+        named("ApplicationList")
+    }),
+    get("GET /orchestrator/v1/environments/{environment}/instances", "Their instances", &[], || {
+        items("InstanceItem", &[])
+    }),
+    get("GET /orchestrator/v1/tasks", "Tasks", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
+        .errors(&[404]),
+    get("GET /orchestrator/v1/tasks/{module}/{task}", "One task", requests::ENVIRONMENT, || named("TaskView")),
+    get("GET /orchestrator/v1/plans", "Plans: none", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
+        .errors(&[404]),
+    get("GET /orchestrator/v1/plans/{module}/{plan}", "One plan: there is none", requests::ENVIRONMENT, any_object),
+    get("GET /orchestrator/v1/plan_jobs", "Plan jobs", requests::PLAN_JOBS, || items("PlanJob", &["pagination"])),
+    get("GET /orchestrator/v1/plan_jobs/{id}", "One plan job", &[], || named("PlanJob")),
+    get("GET /orchestrator/v1/plan_jobs/{id}/events", "Its events", requests::START, || {
+        items("PlanEventView", &["next-events"])
+    }),
+    get("GET /orchestrator/v1/plan_jobs/{id}/event/{event}", "One event", &[], || named("PlanEventView")),
+    get("GET /orchestrator/v1/scheduled_jobs", "Scheduled jobs, the older view", requests::OLDER_SCHEDULES, || {
+        items("OlderSchedule", &["pagination"])
+    }),
+    get("GET /orchestrator/v1/scheduled_jobs/environment_jobs", "Scheduled jobs", requests::SCHEDULES, || {
+        items("ScheduledJob", &["pagination"])
+    }),
+    send(
+        "POST /orchestrator/v1/scheduled_jobs/environment_jobs",
+        "Schedule a job",
+        requests::new_schedule,
+        200,
+        || reference("scheduled_job"),
+    ),
+    get("GET /orchestrator/v1/scheduled_jobs/environment_jobs/{id}", "One scheduled job", &[], || {
+        named("ScheduledJob")
+    }),
+    send(
+        "PUT /orchestrator/v1/scheduled_jobs/environment_jobs/{id}",
+        "Change or disable it",
+        requests::changed_schedule,
+        200,
+        || reference("scheduled_job"),
+    ),
+    Operation {
+        route: "DELETE /orchestrator/v1/scheduled_jobs/{id}",
+        summary: "Disable a scheduled job",
+        query: &[],
+        body: None,
+        ok: (204, Answer::Nothing),
+        also: &[],
+        errors: &[],
+    },
+    get("GET /orchestrator/v1/scopes/task_targets", "Task targets", &[], targets),
+    get("GET /orchestrator/v1/scopes/task_targets/{id}", "One task target", &[], any_object),
+    get("GET /orchestrator/v1/usage", "Nodes and changes by day", requests::USAGE, usage),
+    send("POST /rbac-api/v1/auth/token", "Log in", requests::login, 200, || object(json!({ "token": text() })))
+        .errors(&[401, 429]),
+    Operation {
+        ok: (200, Answer::Text(PLAIN)),
+        also: &[],
+        ..get("GET /status/v1/simple", "The state in a word", &[], any_object)
+    },
+    Operation {
+        ok: (200, Answer::Text(PLAIN)),
+        also: &[(404, Answer::Text(PLAIN)), (503, Answer::Text(PLAIN))],
+        ..get("GET /status/v1/simple/{service}", "The state of a service in a word", &[], any_object)
+    },
+    get("GET /status/v1/services", "All services", requests::LEVEL, status)
+        .also(&[(400, Answer::Of(any_object)), (503, Answer::Of(status))]),
+    get("GET /status/v1/services/{service}", "One service", requests::LEVEL, any_object).also(&[
+        (400, Answer::Of(any_object)),
+        (404, Answer::Of(any_object)),
+        (503, Answer::Of(any_object)),
+    ]),
+    get("GET /bunraku/v1/tokens", "Tokens", &[], || items("TokenView", &[])),
+    send("POST /bunraku/v1/tokens", "Make a token", requests::new_token, 201, || named("CreatedToken")),
+    Operation {
+        route: "DELETE /bunraku/v1/tokens/{id}",
+        summary: "Revoke a token",
+        query: &[],
+        body: None,
+        ok: (204, Answer::Nothing),
+        also: &[],
+        errors: &[],
+    },
+    get("GET /bunraku/v1/users", "Users", &[], || items("UserView", &[])),
+    send("POST /bunraku/v1/users", "Make a user", requests::new_user, 201, || named("UserView")).errors(&[409]),
+    send("PUT /bunraku/v1/users/{login}", "Change a user", requests::user_change, 200, || named("UserView")),
+    get("GET /bunraku/v1/access", "Who may do what, and why", requests::ACCESS, access),
+    get("GET /bunraku/v1/whoami", "Who you are", &[], || named("WhoAmI")),
+    Operation {
+        route: "DELETE /bunraku/v1/session",
+        summary: "Log out",
+        query: &[],
+        body: None,
+        ok: (204, Answer::Nothing),
+        also: &[],
+        errors: &[],
+    },
+    Operation {
+        ok: (204, Answer::Nothing),
+        ..send("PUT /bunraku/v1/password", "Another password", requests::password, 204, any_object)
+    }
+    .errors(&[429]),
+    get("GET /bunraku/v1/audit", "Who did what", requests::AUDIT, audit),
+    get("GET /bunraku/v1/events", "Events of all jobs", requests::ALL_EVENTS, all_events),
+    get("GET /bunraku/v1/drain", "Whether the service is drained", &[], drain),
+    send("POST /bunraku/v1/drain", "Begin or end a drain", requests::drain, 200, drain),
+    send("POST /bunraku/v1/ledger/verify", "The store beside the agents' ledgers", requests::ledger, 200, || {
+        named("LedgerReport")
+    })
+    .errors(&[404]),
+    get("GET /bunraku/v1/jobs/{id}/live", "What a job waits for", &[], || named("LiveView")),
+    send("POST /bunraku/v1/jobs/{id}/resume", "Let a restored job go on", requests::nothing, 200, || named("LiveView")),
+    send("POST /bunraku/v1/jobs/{id}/retry", "Run nodes of a job again", requests::retry, 202, started),
+    get("GET /bunraku/v1/nodes", "Connected nodes with their agents", &[], || items("ConnectedNode", &[])),
+    Operation {
+        ok: (200, Answer::Text("text/html")),
+        ..get("GET /bunraku/v1/docs/{file:.*}", "This page", &[], any_object)
+    },
+    Operation {
+        ok: (200, Answer::Text(PLAIN)),
+        also: &[(503, Answer::Text(PLAIN))],
+        ..get("GET /livez", "Whether the process lives", &[], any_object)
+    },
+    get("GET /readyz", "Whether commands are taken", &[], ready).also(&[(503, Answer::Of(ready))]),
+    Operation { ok: (200, Answer::Text(PLAIN)), ..get("GET /metrics", "Metrics for Prometheus", &[], any_object) }
+        .errors(&[404]),
+    Operation {
+        ok: (200, Answer::Text("application/octet-stream")),
+        ..get("GET /puppet/v3/file_content/{mount}/{module}/{file:.*}", "A file of a task", requests::FILE, any_object)
+    },
+];
