@@ -106,7 +106,11 @@ fn operation_of(endpoint: &Endpoint, operation: &Operation, examples: &Value) ->
         shown["parameters"] = Value::Array(parameters);
     }
     if let Some(body) = operation.body {
-        shown["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body() } } });
+        let schema = body();
+        // A forgotten body counts as an empty object.
+        let required = schema["required"].as_array().is_some_and(|keys| !keys.is_empty());
+        let content = json!({ "application/json": { "schema": schema } });
+        shown["requestBody"] = json!({ "required": required, "content": content });
     }
     if matches!(endpoint.access, Access::Open | Access::Local | Access::Node) {
         shown["security"] = json!([]);
@@ -118,7 +122,7 @@ fn parameters(endpoint: &Endpoint, operation: &Operation) -> Vec<Value> {
     let path = plain_path(endpoint.path);
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = named.map(
-        |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
+        |name| json!({ "name": name, "in": "path", "required": true, "schema": requests::path_part(&path, name) }),
     );
     let in_query = operation
         .query
@@ -175,6 +179,11 @@ fn refusals(endpoint: &Endpoint, operation: &Operation) -> Vec<u16> {
 fn success(status: u16, shape: &Shape, example: &Value) -> Value {
     let description = reason(status);
     let (media, schema) = match shape {
+        Shape::Either(schema, media) => {
+            let mut shown = success(status, &Shape::Of(*schema), example);
+            shown["content"][*media] = json!({ "schema": { "type": "string" } });
+            return shown;
+        }
         Shape::Nothing => return json!({ "description": description }),
         Shape::Text(media) => (*media, json!({ "type": "string" })),
         Shape::Of(schema) => ("application/json", schema()),

@@ -14,6 +14,8 @@ pub(super) enum Answer {
     Text(&'static str),
     /// JSON.
     Of(fn() -> Value),
+    /// JSON, or text of this type for those who ask for it.
+    Either(fn() -> Value, &'static str),
 }
 
 /// An operation of the description.
@@ -58,7 +60,7 @@ impl Operation {
     }
 }
 
-const fn get(route: &'static str, summary: &'static str, query: &'static [Parameter], ok: fn() -> Value) -> Operation {
+const fn ask(route: &'static str, summary: &'static str, query: &'static [Parameter], ok: fn() -> Value) -> Operation {
     Operation { route, summary, query, body: None, ok: (200, Answer::Of(ok)), also: &[], errors: &[] }
 }
 
@@ -124,6 +126,10 @@ fn targets() -> Value {
     object(json!({ "items": { "type": "array", "items": target } }))
 }
 
+fn job_events() -> Value {
+    items("Event", &["next-events"])
+}
+
 fn all_events() -> Value {
     let next = object(json!({ "event": text() }));
     object(
@@ -156,10 +162,10 @@ const PLAIN: &str = "text/plain";
 
 /// All operations, in the order of the routes.
 pub(super) const OPERATIONS: &[Operation] = &[
-    get("GET /orchestrator", "What the API offers", &[], root),
-    get("GET /orchestrator/v1", "What the API offers", &[], root),
-    get("GET /orchestrator/v1/status", "Health of the orchestrator", &[], any_object),
-    get("GET /orchestrator/v1/openapi.json", "This description", &[], any_object),
+    ask("GET /orchestrator", "What the API offers", &[], root),
+    ask("GET /orchestrator/v1", "What the API offers", &[], root),
+    ask("GET /orchestrator/v1/status", "Health of the orchestrator", &[], any_object),
+    ask("GET /orchestrator/v1/openapi.json", "This description", &[], any_object),
     send("POST /orchestrator/v1/command/deploy", "Run Puppet", requests::deploy, 202, started),
     send("POST /orchestrator/v1/command/stop", "Stop a job", requests::stop, 202, || named("Stopped")),
     send("POST /orchestrator/v1/command/task", "Run a task", requests::task, 202, started),
@@ -191,43 +197,46 @@ pub(super) const OPERATIONS: &[Operation] = &[
         202,
         || reference("scheduled_job"),
     ),
-    get("GET /orchestrator/v1/jobs", "List jobs", requests::JOBS, || items("Job", &["pagination"])),
-    get("GET /orchestrator/v1/jobs/{id}", "One job", &[], || named("Job")),
-    get("GET /orchestrator/v1/jobs/{id}/nodes", "Its nodes", requests::NODES, || {
+    ask("GET /orchestrator/v1/jobs", "List jobs", requests::JOBS, || items("Job", &["pagination"])),
+    ask("GET /orchestrator/v1/jobs/{id}", "One job", &[], || named("Job")),
+    ask("GET /orchestrator/v1/jobs/{id}/nodes", "Its nodes", requests::NODES, || {
         items("Node", &["next-events", "pagination"])
     }),
-    get("GET /orchestrator/v1/jobs/{id}/report", "Its report", &[], || items("ReportItem", &["report"])),
-    get("GET /orchestrator/v1/jobs/{id}/events", "Its events", requests::START, || items("Event", &["next-events"]))
-        .also(&[(204, Answer::Nothing)]),
-    get("GET /orchestrator/v1/inventory", "Connected nodes", &[], || items("InventoryRecord", &[])),
+    ask("GET /orchestrator/v1/jobs/{id}/report", "Its report", &[], || items("ReportItem", &["report"])),
+    Operation {
+        ok: (200, Answer::Either(job_events, "text/event-stream")),
+        ..ask("GET /orchestrator/v1/jobs/{id}/events", "Its events", requests::START, job_events)
+    }
+    .also(&[(204, Answer::Nothing)]),
+    ask("GET /orchestrator/v1/inventory", "Connected nodes", &[], || items("InventoryRecord", &[])),
     send("POST /orchestrator/v1/inventory", "Whether nodes are connected", requests::inventory, 200, || {
         items("InventoryRecord", &[])
     }),
-    get("GET /orchestrator/v1/inventory/{node}", "One node", &[], || named("InventoryRecord")),
-    get("GET /orchestrator/v1/environments", "Environments", &[], || items("EnvironmentItem", &[])),
-    get("GET /orchestrator/v1/environments/{environment}", "One environment", &[], || named("EnvironmentItem")),
-    get("GET /orchestrator/v1/environments/{environment}/applications", "Its applications", &[], || {
+    ask("GET /orchestrator/v1/inventory/{node}", "One node", &[], || named("InventoryRecord")),
+    ask("GET /orchestrator/v1/environments", "Environments", &[], || items("EnvironmentItem", &[])),
+    ask("GET /orchestrator/v1/environments/{environment}", "One environment", &[], || named("EnvironmentItem")),
+    ask("GET /orchestrator/v1/environments/{environment}/applications", "Its applications", &[], || {
         named("ApplicationList")
     }),
-    get("GET /orchestrator/v1/environments/{environment}/instances", "Their instances", &[], || {
+    ask("GET /orchestrator/v1/environments/{environment}/instances", "Their instances", &[], || {
         items("InstanceItem", &[])
     }),
-    get("GET /orchestrator/v1/tasks", "Tasks", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
+    ask("GET /orchestrator/v1/tasks", "Tasks", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
         .errors(&[404]),
-    get("GET /orchestrator/v1/tasks/{module}/{task}", "One task", requests::ENVIRONMENT, || named("TaskView")),
-    get("GET /orchestrator/v1/plans", "Plans: none", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
+    ask("GET /orchestrator/v1/tasks/{module}/{task}", "One task", requests::ENVIRONMENT, || named("TaskView")),
+    ask("GET /orchestrator/v1/plans", "Plans: none", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
         .errors(&[404]),
-    get("GET /orchestrator/v1/plans/{module}/{plan}", "One plan: there is none", requests::ENVIRONMENT, any_object),
-    get("GET /orchestrator/v1/plan_jobs", "Plan jobs", requests::PLAN_JOBS, || items("PlanJob", &["pagination"])),
-    get("GET /orchestrator/v1/plan_jobs/{id}", "One plan job", &[], || named("PlanJob")),
-    get("GET /orchestrator/v1/plan_jobs/{id}/events", "Its events", requests::START, || {
+    ask("GET /orchestrator/v1/plans/{module}/{plan}", "One plan: there is none", requests::ENVIRONMENT, any_object),
+    ask("GET /orchestrator/v1/plan_jobs", "Plan jobs", requests::PLAN_JOBS, || items("PlanJob", &["pagination"])),
+    ask("GET /orchestrator/v1/plan_jobs/{id}", "One plan job", &[], || named("PlanJob")),
+    ask("GET /orchestrator/v1/plan_jobs/{id}/events", "Its events", requests::START, || {
         items("PlanEventView", &["next-events"])
     }),
-    get("GET /orchestrator/v1/plan_jobs/{id}/event/{event}", "One event", &[], || named("PlanEventView")),
-    get("GET /orchestrator/v1/scheduled_jobs", "Scheduled jobs, the older view", requests::OLDER_SCHEDULES, || {
+    ask("GET /orchestrator/v1/plan_jobs/{id}/event/{event}", "One event", &[], || named("PlanEventView")),
+    ask("GET /orchestrator/v1/scheduled_jobs", "Scheduled jobs, the older view", requests::OLDER_SCHEDULES, || {
         items("OlderSchedule", &["pagination"])
     }),
-    get("GET /orchestrator/v1/scheduled_jobs/environment_jobs", "Scheduled jobs", requests::SCHEDULES, || {
+    ask("GET /orchestrator/v1/scheduled_jobs/environment_jobs", "Scheduled jobs", requests::SCHEDULES, || {
         items("ScheduledJob", &["pagination"])
     }),
     send(
@@ -237,7 +246,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         200,
         || reference("scheduled_job"),
     ),
-    get("GET /orchestrator/v1/scheduled_jobs/environment_jobs/{id}", "One scheduled job", &[], || {
+    ask("GET /orchestrator/v1/scheduled_jobs/environment_jobs/{id}", "One scheduled job", &[], || {
         named("ScheduledJob")
     }),
     send(
@@ -256,29 +265,29 @@ pub(super) const OPERATIONS: &[Operation] = &[
         also: &[],
         errors: &[],
     },
-    get("GET /orchestrator/v1/scopes/task_targets", "Task targets", &[], targets),
-    get("GET /orchestrator/v1/scopes/task_targets/{id}", "One task target", &[], any_object),
-    get("GET /orchestrator/v1/usage", "Nodes and changes by day", requests::USAGE, usage),
+    ask("GET /orchestrator/v1/scopes/task_targets", "Task targets", &[], targets),
+    ask("GET /orchestrator/v1/scopes/task_targets/{id}", "One task target", &[], any_object),
+    ask("GET /orchestrator/v1/usage", "Nodes and changes by day", requests::USAGE, usage),
     send("POST /rbac-api/v1/auth/token", "Log in", requests::login, 200, || object(json!({ "token": text() })))
         .errors(&[401, 429]),
     Operation {
         ok: (200, Answer::Text(PLAIN)),
         also: &[],
-        ..get("GET /status/v1/simple", "The state in a word", &[], any_object)
+        ..ask("GET /status/v1/simple", "The state in a word", &[], any_object)
     },
     Operation {
         ok: (200, Answer::Text(PLAIN)),
         also: &[(404, Answer::Text(PLAIN)), (503, Answer::Text(PLAIN))],
-        ..get("GET /status/v1/simple/{service}", "The state of a service in a word", &[], any_object)
+        ..ask("GET /status/v1/simple/{service}", "The state of a service in a word", &[], any_object)
     },
-    get("GET /status/v1/services", "All services", requests::LEVEL, status)
+    ask("GET /status/v1/services", "All services", requests::LEVEL, status)
         .also(&[(400, Answer::Of(any_object)), (503, Answer::Of(status))]),
-    get("GET /status/v1/services/{service}", "One service", requests::LEVEL, any_object).also(&[
+    ask("GET /status/v1/services/{service}", "One service", requests::LEVEL, any_object).also(&[
         (400, Answer::Of(any_object)),
         (404, Answer::Of(any_object)),
         (503, Answer::Of(any_object)),
     ]),
-    get("GET /bunraku/v1/tokens", "Tokens", &[], || items("TokenView", &[])),
+    ask("GET /bunraku/v1/tokens", "Tokens", &[], || items("TokenView", &[])),
     send("POST /bunraku/v1/tokens", "Make a token", requests::new_token, 201, || named("CreatedToken")),
     Operation {
         route: "DELETE /bunraku/v1/tokens/{id}",
@@ -289,11 +298,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         also: &[],
         errors: &[],
     },
-    get("GET /bunraku/v1/users", "Users", &[], || items("UserView", &[])),
+    ask("GET /bunraku/v1/users", "Users", &[], || items("UserView", &[])),
     send("POST /bunraku/v1/users", "Make a user", requests::new_user, 201, || named("UserView")).errors(&[409]),
     send("PUT /bunraku/v1/users/{login}", "Change a user", requests::user_change, 200, || named("UserView")),
-    get("GET /bunraku/v1/access", "Who may do what, and why", requests::ACCESS, access),
-    get("GET /bunraku/v1/whoami", "Who you are", &[], || named("WhoAmI")),
+    ask("GET /bunraku/v1/access", "Who may do what, and why", requests::ACCESS, access),
+    ask("GET /bunraku/v1/whoami", "Who you are", &[], || named("WhoAmI")),
     Operation {
         route: "DELETE /bunraku/v1/session",
         summary: "Log out",
@@ -308,32 +317,38 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..send("PUT /bunraku/v1/password", "Another password", requests::password, 204, any_object)
     }
     .errors(&[429]),
-    get("GET /bunraku/v1/audit", "Who did what", requests::AUDIT, audit),
-    get("GET /bunraku/v1/events", "Events of all jobs", requests::ALL_EVENTS, all_events),
-    get("GET /bunraku/v1/drain", "Whether the service is drained", &[], drain),
+    Operation {
+        ok: (200, Answer::Either(audit, "application/x-ndjson")),
+        ..ask("GET /bunraku/v1/audit", "Who did what", requests::AUDIT, audit)
+    },
+    Operation {
+        ok: (200, Answer::Either(all_events, "text/event-stream")),
+        ..ask("GET /bunraku/v1/events", "Events of all jobs", requests::ALL_EVENTS, all_events)
+    },
+    ask("GET /bunraku/v1/drain", "Whether the service is drained", &[], drain),
     send("POST /bunraku/v1/drain", "Begin or end a drain", requests::drain, 200, drain),
     send("POST /bunraku/v1/ledger/verify", "The store beside the agents' ledgers", requests::ledger, 200, || {
         named("LedgerReport")
     })
     .errors(&[404]),
-    get("GET /bunraku/v1/jobs/{id}/live", "What a job waits for", &[], || named("LiveView")),
-    send("POST /bunraku/v1/jobs/{id}/resume", "Let a restored job go on", requests::nothing, 200, || named("LiveView")),
+    ask("GET /bunraku/v1/jobs/{id}/live", "What a job waits for", &[], || named("LiveView")),
+    ask("POST /bunraku/v1/jobs/{id}/resume", "Let a restored job go on", &[], || named("LiveView")),
     send("POST /bunraku/v1/jobs/{id}/retry", "Run nodes of a job again", requests::retry, 202, started),
-    get("GET /bunraku/v1/nodes", "Connected nodes with their agents", &[], || items("ConnectedNode", &[])),
+    ask("GET /bunraku/v1/nodes", "Connected nodes with their agents", &[], || items("ConnectedNode", &[])),
     Operation {
         ok: (200, Answer::Text("text/html")),
-        ..get("GET /bunraku/v1/docs/{file:.*}", "This page", &[], any_object)
+        ..ask("GET /bunraku/v1/docs/{file:.*}", "This page", &[], any_object)
     },
     Operation {
         ok: (200, Answer::Text(PLAIN)),
         also: &[(503, Answer::Text(PLAIN))],
-        ..get("GET /livez", "Whether the process lives", &[], any_object)
+        ..ask("GET /livez", "Whether the process lives", &[], any_object)
     },
-    get("GET /readyz", "Whether commands are taken", &[], ready).also(&[(503, Answer::Of(ready))]),
-    Operation { ok: (200, Answer::Text(PLAIN)), ..get("GET /metrics", "Metrics for Prometheus", &[], any_object) }
+    ask("GET /readyz", "Whether commands are taken", &[], ready).also(&[(503, Answer::Of(ready))]),
+    Operation { ok: (200, Answer::Text(PLAIN)), ..ask("GET /metrics", "Metrics for Prometheus", &[], any_object) }
         .errors(&[404]),
     Operation {
         ok: (200, Answer::Text("application/octet-stream")),
-        ..get("GET /puppet/v3/file_content/{mount}/{module}/{file:.*}", "A file of a task", requests::FILE, any_object)
+        ..ask("GET /puppet/v3/file_content/{mount}/{module}/{file:.*}", "A file of a task", requests::FILE, any_object)
     },
 ];

@@ -268,7 +268,7 @@ pub(super) fn login() -> Value {
         &["login", "password"],
         json!({
             "login": { "type": "string", "maxLength": 128 },
-            "password": { "type": "string", "maxLength": 1024 },
+            "password": { "type": "string", "maxLength": 256 },
             "lifetime": optional("string"),
             "label": optional("string"),
         }),
@@ -331,8 +331,16 @@ pub(super) fn retry() -> Value {
     object(&[], json!({ "which": { "enum": ["failed", "not_run", "unknown", "all", null] } }))
 }
 
-pub(super) fn nothing() -> Value {
-    json!({ "type": "object" })
+/// A variable part of a path.
+pub(super) fn path_part(path: &str, name: &str) -> Value {
+    match name {
+        "id" if path.contains("/tokens/") => json!({ "type": "string", "format": "uuid" }),
+        "id" | "event" => json!({ "type": "string", "pattern": "^[0-9]{1,18}$" }),
+        "environment" => json!({ "type": "string", "pattern": "^[a-z0-9_]{1,64}$" }),
+        "login" => json!({ "type": "string", "pattern": "^[A-Za-z0-9._@-]{1,64}$" }),
+        "module" | "task" | "plan" => json!({ "type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$" }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
 }
 
 /// A parameter with its schema.

@@ -13,8 +13,8 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// The shortest password.
 const SHORTEST: usize = 8;
-/// The longest password, in bytes.
-const LONGEST: usize = 1_024;
+/// The longest password, in characters.
+const LONGEST: usize = 256;
 
 /// A checked login.
 pub(crate) struct LoginRequest {
@@ -36,8 +36,8 @@ pub(crate) fn login_request(body: &Object) -> Result<LoginRequest, ApiError> {
         return Err(ApiError::invalid("login", format!("login must be at most {MAX_NAME} characters")));
     }
     let password = body.required_text("password")?;
-    if password.len() > LONGEST {
-        return Err(ApiError::invalid("password", format!("password must be at most {LONGEST} bytes")));
+    if password.chars().count() > LONGEST {
+        return Err(ApiError::invalid("password", format!("password must be at most {LONGEST} characters")));
     }
     Ok(LoginRequest {
         login: login.to_owned(),
@@ -100,8 +100,8 @@ fn names(body: &Object) -> Result<UserChange, ApiError> {
 /// 400 naming the key; the password is never shown.
 pub(crate) fn password(body: &Object, key: &str) -> Result<String, ApiError> {
     let password = body.required_text(key)?;
-    if password.chars().count() < SHORTEST || password.len() > LONGEST {
-        let msg = format!("{key} must have at least {SHORTEST} characters and at most {LONGEST} bytes");
+    if !(SHORTEST..=LONGEST).contains(&password.chars().count()) {
+        let msg = format!("{key} must have {SHORTEST} to {LONGEST} characters");
         return Err(ApiError::invalid(key, msg));
     }
     Ok(password.to_owned())

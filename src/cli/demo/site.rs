@@ -87,6 +87,9 @@ impl Site {
             settings: vec![
                 ("server.listen", quote(&endpoints.api.to_string())),
                 ("broker.listen", quote(&endpoints.broker.to_string())),
+                // The agents are on this machine: whoever looks need not wait for those that there are not.
+                ("broker.settle_time", "20s".to_owned()),
+                ("limits.connect_timeout", "10s".to_owned()),
             ],
         };
         let made = init::init(&request).await?;
