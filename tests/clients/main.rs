@@ -5,7 +5,12 @@
 //! They share one `bunraku demo`: a real service with real agents. What is not installed is said in plain words and
 //! skipped; with `BUNRAKU_REQUIRE_ALL=1` that fails instead.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 mod site;
 

@@ -130,7 +130,7 @@ impl JobStore for SimStore {
     }
 
     async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
-        self.inner.all_events(start, limit).await
+        JobStore::all_events(&*self.inner, start, limit).await
     }
 
     async fn newest_event(&self) -> Result<EventSeq, StoreError> {
