@@ -73,6 +73,8 @@ impl Guard {
     /// Whether a password is the one of a hash.
     async fn fits(&self, password: String, hash: String) -> bool {
         self.compute(move || {
+            // Made before either answer, so that the first one of a process tells nothing.
+            LazyLock::force(&NOBODY);
             let Ok(hash) = Phc::new(&hash) else { return false };
             Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
         })

@@ -9,8 +9,10 @@ use std::time::Duration;
 use bunraku_actors::model::JobId;
 use bunraku_actors::ports::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
 use super::turn::{at_turn, command_of};
+use crate::api::accounts::AuditEntry;
 use crate::api::error::ApiError;
 use crate::api::records::{ScheduleRecord, Turn, TurnOutcome};
 use crate::api::state::State;
@@ -102,7 +104,27 @@ impl Scheduler {
         };
         let word = if matches!(outcome, TurnOutcome::Job(_)) { "started" } else { "refused" };
         metrics::counter!("bunraku_schedule_turns_total", "outcome" => word).increment(1);
+        self.note(schedule, &outcome, now).await;
         self.state.records.turned(id, due, Some(Turn { at: due, outcome }), next).await
+    }
+
+    /// Notes a turn in the audit log, as a command of its owner.
+    async fn note(&self, schedule: &ScheduleRecord, outcome: &TurnOutcome, now: DateTime<Utc>) {
+        let (word, about) = match outcome {
+            TurnOutcome::Job(job) => ("accepted", json!({ "job": job.0 })),
+            TurnOutcome::Error(error) => ("refused", json!({ "kind": error["kind"], "msg": error["msg"] })),
+        };
+        let entry = AuditEntry {
+            at: now,
+            login: schedule.spec.owner.login.clone(),
+            address: String::new(),
+            action: format!("scheduled job {}", schedule.id),
+            outcome: word.to_owned(),
+            about: about.as_object().cloned().unwrap_or_default(),
+        };
+        if let Err(error) = self.state.accounts.audit(entry).await {
+            tracing::error!(%error, "a turn was not noted in the audit log");
+        }
     }
 
     /// The job of the last turn, if it is not over.

@@ -184,6 +184,11 @@ impl Writer {
         let Cutoffs { jobs, audit, keys, .. } = pass.cutoffs;
         let pieces = [
             ("DELETE FROM plan_jobs WHERE id IN (SELECT id FROM plan_jobs WHERE finished_at < ?1 LIMIT ?2)", jobs),
+            (
+                "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE role = '' \
+                 AND min(coalesce(revoked_at, expires_at), coalesce(expires_at, revoked_at)) < ?1 LIMIT ?2)",
+                jobs,
+            ),
             ("DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at < ?1 LIMIT ?2)", audit),
             (
                 "DELETE FROM once_keys WHERE (owner, key) IN \

@@ -78,6 +78,26 @@ async fn every_route_refuses_whom_its_table_says() {
 }
 
 #[actix_web::test]
+async fn tokens_that_do_not_hold_open_no_route() {
+    let world = World::empty().await;
+    let kinds = [
+        ("made-up", "puppetlabs.rbac/invalid-token"),
+        ("expired", "puppetlabs.rbac/token-expired"),
+        ("revoked", "puppetlabs.rbac/token-revoked"),
+    ];
+    for endpoint in ENDPOINTS {
+        if !matches!(endpoint.access, Access::Token(_) | Access::Acting | Access::Known) {
+            continue;
+        }
+        for (token, kind) in kinds {
+            let answer = Answer::of(world.holder(token).request(endpoint.method, &filled(endpoint))).await;
+            let shown = format!("{} {} with the {token} token", endpoint.method, endpoint.path);
+            assert_eq!((answer.status, answer.json()["kind"].clone()), (401, kind.into()), "{shown}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_role_that_does_not_suffice_is_named() {
     let world = World::empty().await;
     let body = serde_json::json!({ "environment": "production" });

@@ -72,6 +72,9 @@ async fn a_scheduled_job_runs_at_its_time_and_is_shown() {
     operator.get("/orchestrator/v1/jobs/1").await.record("GET /orchestrator/v1/jobs/{id}", "scheduled");
     operator.get(&format!("{PATH}/1")).await.record(ONE, "deploy-after-a-turn");
     operator.get(&format!("{PATH}/2")).await.record(ONE, "task-after-its-turn");
+    let audit =
+        world.admin().get("/bunraku/v1/audit?action=scheduled%20job&outcome=accepted&login=operator").await.json();
+    assert_eq!(audit["items"].as_array().unwrap().len(), 2, "turns are commands of their owner");
 }
 
 #[actix_web::test]

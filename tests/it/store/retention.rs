@@ -197,3 +197,38 @@ async fn files_of_jobs_that_are_over_are_not_in_use() {
     store.append(over.into()).await.unwrap();
     assert!(store.files_in_use().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_is_kept_beside_jobs_goes_when_it_is_too_old() {
+    use bunraku::api::accounts::{Accounts, AuditEntry, AuditQuery, NewToken, TokenHash};
+
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    for (login, role) in [("session", ""), ("service", "viewer")] {
+        let token = NewToken {
+            login: login.into(),
+            display_name: String::new(),
+            role: role.into(),
+            description: String::new(),
+            expires_at: Some(at(10)),
+        };
+        store.create_token(token, TokenHash::of(login), at(1)).await.unwrap();
+    }
+    for seconds in [5, 20] {
+        let entry = AuditEntry {
+            at: at(seconds),
+            login: "ops".into(),
+            address: String::new(),
+            action: "POST /x".into(),
+            outcome: "accepted".into(),
+            about: serde_json::Map::new(),
+        };
+        store.audit(entry).await.unwrap();
+    }
+    let cutoffs = Cutoffs { jobs: Some(at(15)), audit: Some(at(15)), ..Cutoffs::default() };
+    store.prune(cutoffs).await.unwrap();
+    let logins: Vec<String> = store.tokens().await.unwrap().into_iter().map(|token| token.login).collect();
+    assert_eq!(logins, ["service"], "sessions that are over go, tokens of service accounts stay to be looked at");
+    let log = store.audit_log(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap();
+    assert_eq!(log.iter().map(|record| record.seq).collect::<Vec<_>>(), [2], "what is younger stays under its number");
+}
