@@ -125,7 +125,8 @@ pub(crate) fn reach_of(
     })
 }
 
-fn lacks(login: &str, permission: Permission, instance: Option<&str>) -> ApiError {
+/// 403 for somebody without a permission.
+pub(crate) fn lacks(login: &str, permission: Permission, instance: Option<&str>) -> ApiError {
     let name = permission.name();
     let with = instance.map(|instance| format!(" with {instance}")).unwrap_or_default();
     let mut details = json!({ "permission": name });

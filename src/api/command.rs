@@ -11,7 +11,8 @@ use serde_json::json;
 use super::auth::Caller;
 use super::document::PAGE;
 use super::links::Links;
-use super::once::once;
+use super::nodes::NodeRows;
+use super::once::{once, remembered};
 use super::records::Made;
 use super::request::{Body, StopRequest, deploy_command, read_body, stop_request, task_command};
 use super::rights::{Permission, Rights};
@@ -24,10 +25,7 @@ pub(super) async fn deploy(req: HttpRequest, state: web::Data<State>, caller: Ca
     caller.must(Permission::RunPuppet)?;
     let body = read_body(body, &state.options).await?;
     let made = once(&req, &state, &caller, &body, async |key| {
-        let mut command = deploy_command(&body, caller.owner())?;
-        permit_deploy(&mut command, &caller.rights, &caller.token.login)?;
-        command.common.once = key;
-        Ok(Made::Job(state.orchestrator.deploy(command).await?))
+        start(&state, &caller, JobCommand::Deploy(deploy_command(&body, caller.owner())?), key).await
     });
     accepted(&req, &state, made.await?)
 }
@@ -37,51 +35,28 @@ pub(super) async fn task(req: HttpRequest, state: web::Data<State>, caller: Call
     caller.must(Permission::RunTasks)?;
     let body = read_body(body, &state.options).await?;
     let made = once(&req, &state, &caller, &body, async |key| {
-        start_task(&state, &caller, task_command(&body, caller.owner())?, key).await
+        start(&state, &caller, JobCommand::Task(task_command(&body, caller.owner())?), key).await
     });
     accepted(&req, &state, made.await?)
 }
 
-/// Starts a checked task, if its owner may.
-pub(super) async fn start_task(
+/// Starts a checked command, if its owner may.
+pub(super) async fn start(
     state: &State,
     caller: &Caller,
-    mut command: TaskCommand,
+    mut command: JobCommand,
     key: Option<OnceKey>,
 ) -> Result<Made, ApiError> {
-    permit_task(&mut command, &caller.rights, &caller.token.login)?;
-    command.common.once = key;
-    Ok(Made::Job(state.orchestrator.task(command).await?))
-}
-
-/// Limits a deploy to what its owner may act on.
-///
-/// # Errors
-/// 403 when that is nothing; 400 `query-error` for a query that they may not ask.
-pub(super) fn permit_deploy(command: &mut DeployCommand, rights: &Rights, login: &str) -> Result<(), ApiError> {
-    permit_scope(&command.scope, rights, login)?;
-    let environment = command.environment.as_ref();
-    command.common.reach = auth::reach_of(rights, login, Permission::RunPuppet, None, environment)?;
-    Ok(())
-}
-
-/// As [`permit_deploy`], for a task.
-///
-/// # Errors
-/// The same.
-pub(super) fn permit_task(command: &mut TaskCommand, rights: &Rights, login: &str) -> Result<(), ApiError> {
-    permit_scope(&command.scope, rights, login)?;
-    let (task, environment) = (command.task.as_str(), Some(&command.environment));
-    command.common.reach = auth::reach_of(rights, login, Permission::RunTasks, Some(task), environment)?;
-    Ok(())
+    command.permit(&caller.rights, &caller.token.login)?;
+    command.common().once = key;
+    Ok(Made::Job(command.start(state).await?))
 }
 
 fn permit_scope(scope: &Scope, rights: &Rights, login: &str) -> Result<(), ApiError> {
     match scope {
         Scope::Query(_) if !rights.may(Permission::QueryNodes) => Err(ApiError::query_not_permitted(login)),
         Scope::NodeGroup(group) if !rights.may_with(Permission::ViewGroups, group) => {
-            let msg = format!("{login} lacks the permission {} with {group}", Permission::ViewGroups.name());
-            Err(ApiError::not_permitted(msg, json!({ "permission": Permission::ViewGroups.name(), "instance": group })))
+            Err(auth::lacks(login, Permission::ViewGroups, Some(group)))
         }
         _ => Ok(()),
     }
@@ -94,11 +69,7 @@ pub(super) async fn stop(req: HttpRequest, state: web::Data<State>, caller: Call
     let made = once(&req, &state, &caller, &body, async |key| {
         let StopRequest { job, mode } = stop_request(&body)?;
         observe::note_job(&req, job);
-        let counts = stop_permitted(&state, &caller, job, mode).await?;
-        if let Some(key) = key {
-            state.records.remember(key, counts.clone()).await?;
-        }
-        Ok(counts)
+        remembered(&state, key, stop_permitted(&state, &caller, job, mode).await?).await
     });
     accepted(&req, &state, made.await?)
 }
@@ -118,7 +89,7 @@ async fn permit_stop(state: &State, caller: &Caller, record: &JobRecord) -> Resu
     if reach == Reach::All {
         return Ok(());
     }
-    let mut query = NodeQuery {
+    let query = NodeQuery {
         job: record.id,
         states: Vec::new(),
         order: NodeOrder::Name,
@@ -128,18 +99,16 @@ async fn permit_stop(state: &State, caller: &Caller, record: &JobRecord) -> Resu
         after: None,
         with_results: false,
     };
+    let mut rows = NodeRows::new(state, Some(query), None);
     loop {
-        let page = state.orchestrator.store().nodes(query.clone()).await?;
-        if let Some(beyond) = page.items.iter().find(|node| !reach.covers(&node.name)) {
-            let msg = format!(
-                "job {} has nodes on which {} may stop nothing, such as {}",
-                record.id, caller.token.login, beyond.name
-            );
+        let (nodes, last) = rows.next().await?;
+        if let Some(beyond) = nodes.iter().find(|node| !reach.covers(&node.name)) {
+            let (job, login) = (record.id, &caller.token.login);
+            let msg = format!("job {job} has nodes on which {login} may stop nothing, such as {}", beyond.name);
             let details = json!({ "permission": Permission::StopJobs.name(), "example": beyond.name });
             return Err(ApiError::not_permitted(msg, details));
         }
-        query.offset += page.items.len() as u64;
-        if page.items.is_empty() || query.offset >= u64::from(record.header.node_count) {
+        if last {
             return Ok(());
         }
     }
@@ -201,12 +170,16 @@ impl JobCommand {
     /// Limits it to what its owner may act on.
     ///
     /// # Errors
-    /// As for the command itself.
+    /// 403 when that is nothing; 400 `query-error` for a query that they may not ask.
     pub(super) fn permit(&mut self, rights: &Rights, login: &str) -> Result<(), ApiError> {
-        match self {
-            Self::Deploy(command) => permit_deploy(command, rights, login),
-            Self::Task(command) => permit_task(command, rights, login),
-        }
+        let (scope, permission, task) = match &*self {
+            Self::Deploy(command) => (&command.scope, Permission::RunPuppet, None),
+            Self::Task(command) => (&command.scope, Permission::RunTasks, Some(command.task.as_str())),
+        };
+        permit_scope(scope, rights, login)?;
+        let reach = auth::reach_of(rights, login, permission, task, self.environment())?;
+        self.common().reach = reach;
+        Ok(())
     }
 
     /// Has the engine carry it out.

@@ -24,7 +24,7 @@ pub(super) async fn compress<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<Encoder<B>>, Error> {
     let possible = req.method() == Method::GET;
-    let wanted = accepts_gzip(&req);
+    let wanted = possible && accepts_gzip(&req);
     let response = next.call(req).await?;
     Ok(response.map_body(|head, body| {
         let large = match body.size() {

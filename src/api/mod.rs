@@ -30,6 +30,7 @@ mod nodes;
 mod observe;
 mod once;
 pub mod openapi;
+mod paged;
 mod plans;
 pub mod records;
 mod refusal;

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::auth::Viewer;
 use super::document::{Document, PAGE, Page, Pages, render};
 use super::links::Links;
+use super::paged::Listing;
 use super::request::Query;
 use super::state::State;
 use super::types::{NextEvents, Node, Pagination};
@@ -40,30 +41,21 @@ pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer, i
 }
 
 fn parse(query: &Query, record: &JobRecord) -> Result<(Option<NodeQuery>, Pagination), ApiError> {
-    let paging = query.paging(&ORDERS)?;
-    let order = paging.order_by.unwrap_or(NodeOrder::Name);
-    let descending = paging.descending.unwrap_or(false);
-    let word = ORDERS.iter().find(|(_, known)| *known == order).map_or("name", |(word, _)| *word);
+    let Listing { order, descending, mut pagination } = Listing::of(query, &ORDERS, NodeOrder::Name, false)?;
     let state = state_filter(query)?;
     let total = match state {
         None => record.counts.total(),
         Some(None) => 0,
         Some(Some(state)) => record.counts.get(state),
     };
-    let pagination = Pagination {
-        limit: paging.limit,
-        offset: paging.offset,
-        total: total.into(),
-        order_by: word.to_owned(),
-        order: if descending { "desc" } else { "asc" }.to_owned(),
-        kind: String::new(),
-    };
+    pagination.total = total.into();
+    pagination.kind.clear();
     let nodes = NodeQuery {
         job: record.id,
         states: state.flatten().into_iter().collect(),
         order,
         descending,
-        offset: paging.offset,
+        offset: pagination.offset,
         limit: PAGE,
         after: None,
         with_results: true,

@@ -51,6 +51,17 @@ where
     }
 }
 
+/// Keeps the key of a command that may as well be carried out twice, after it was.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn remembered(state: &State, key: Option<OnceKey>, made: Made) -> Result<Made, ApiError> {
+    if let Some(key) = key {
+        state.records.remember(key, made.clone()).await?;
+    }
+    Ok(made)
+}
+
 /// What the same command made before.
 async fn before(state: &State, key: &OnceKey) -> Result<Option<Made>, ApiError> {
     let Some(known) = state.records.once(&key.owner, &key.key, state.now()).await? else { return Ok(None) };

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
-use bunraku_actors::model::{EnvironmentName, JobId, OnceKey, PlanId};
-use bunraku_actors::ports::{Refusal, StoreError};
+use bunraku_actors::model::{EnvironmentName, JobId, PlanId};
+use bunraku_actors::ports::{self, Refusal, StoreError};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::auth::{Caller, Viewer};
-use super::command::{accepted, start_task};
+use super::command::{self, JobCommand, accepted};
 use super::document::{Document, PAGE, Page, Pages, render};
 use super::links::Links;
-use super::once::once;
+use super::once::{once, remembered};
+use super::paged::{self, Collection, Listing};
 use super::records::{Made, PlanOrder, PlanQuery, PlanRecord, PlanState, Records};
 use super::request::{
     Body, Query, environment_plan_run, number, plan_finish, plan_id, plan_name, plan_of, plan_run, plan_start,
@@ -22,11 +24,8 @@ use super::request::{
 };
 use super::rights::Permission;
 use super::state::State;
-use super::types::{EnvironmentRef, Pagination, PlanEventView, PlanJob, StatusEntry};
-use super::{Answer, ApiError, ok};
-
-/// Plan jobs per page of the store: each may carry a large result.
-const PLAN_PAGE: u64 = 50;
+use super::types::{EnvironmentRef, PlanEventView, PlanJob, StatusEntry};
+use super::{Answer, ApiError, ok, tasks};
 
 const ORDERS: [(&str, PlanOrder); 5] = [
     ("owner", PlanOrder::Owner),
@@ -58,7 +57,7 @@ pub(super) async fn task(req: HttpRequest, state: web::Data<State>, caller: Call
         if let Some(plan) = command.common.origin.plan {
             permit(&caller, &find(&state, plan).await?, "go on with")?;
         }
-        start_task(&state, &caller, command, key).await
+        command::start(&state, &caller, JobCommand::Task(command), key).await
     });
     accepted(&req, &state, made.await?)
 }
@@ -112,17 +111,8 @@ pub(super) async fn run_in_environment(state: web::Data<State>, caller: Caller, 
 
 async fn refuse_run(state: &State, caller: &Caller, (plan, environment): (String, EnvironmentName)) -> Answer {
     caller.must_with(Permission::RunPlans, &plan)?;
-    if state.orchestrator.directory().environment(&environment).await?.is_none() {
-        return Err(ApiError::unknown_environment(environment.as_str()));
-    }
+    state.orchestrator.check_environment(Some(&environment)).await?;
     Err(ApiError::unknown_plan(&plan))
-}
-
-async fn remembered(state: &State, key: Option<OnceKey>, made: Made) -> Result<Made, ApiError> {
-    if let Some(key) = key {
-        state.records.remember(key, made.clone()).await?;
-    }
-    Ok(made)
 }
 
 /// A service that takes no new jobs takes no new plans.
@@ -146,7 +136,7 @@ async fn find(state: &State, plan: PlanId) -> Result<PlanRecord, ApiError> {
 
 /// The plans of an environment: none is known.
 pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
-    let environment = known_environment(&req, &state).await?;
+    let environment = tasks::environment(&req, &state).await?;
     ok(&json!({ "environment": EnvironmentRef::with_code_id(&environment), "items": [] }))
 }
 
@@ -157,76 +147,55 @@ pub(super) async fn one(
     _: Viewer,
     path: web::Path<(String, String)>,
 ) -> Answer {
-    known_environment(&req, &state).await?;
+    tasks::environment(&req, &state).await?;
     Err(ApiError::unknown_plan(&plan_name("plan", &format!("{}::{}", path.0, path.1))?))
-}
-
-async fn known_environment(req: &HttpRequest, state: &State) -> Result<EnvironmentName, ApiError> {
-    let name = Query::of(req).environment()?;
-    let found = state.orchestrator.directory().environment(&name).await?;
-    found.map(|_| name.clone()).ok_or_else(|| ApiError::unknown_environment(name.as_str()))
 }
 
 /// The list of plan jobs.
 pub(super) async fn jobs(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
     let query = Query::of(&req);
-    let paging = query.paging(&ORDERS)?;
     // As for jobs: newest first when nothing is said, else ascending (API §1.7, §15, 45).
-    let order = paging.order_by.unwrap_or(PlanOrder::Timestamp);
-    let descending = paging.descending.unwrap_or(paging.order_by.is_none());
+    let Listing { order, descending, mut pagination } = Listing::of(&query, &ORDERS, PlanOrder::Timestamp, true)?;
+    // There is but one type.
+    pagination.kind.clear();
     let with_result = query.choice("results", &[("include", true), ("exclude", false)])?.unwrap_or(true);
-    let mut pagination = Pagination {
-        limit: paging.limit,
-        offset: paging.offset,
-        total: 0,
-        order_by: ORDERS.iter().find(|(_, known)| *known == order).map_or("", |(word, _)| *word).to_owned(),
-        order: if descending { "desc" } else { "asc" }.to_owned(),
-        kind: String::new(),
+    let query = PlanQuery {
+        order,
+        descending,
+        offset: 0,
+        limit: 0,
+        min_finished: query.time("min_finish_timestamp")?,
+        max_finished: query.time("max_finish_timestamp")?,
     };
-    let mut pages = PlanPages {
-        records: Arc::clone(&state.records),
-        query: PlanQuery {
-            order,
-            descending,
-            offset: paging.offset,
-            limit: PLAN_PAGE,
-            min_finished: query.time("min_finish_timestamp")?,
-            max_finished: query.time("max_finish_timestamp")?,
-        },
-        left: paging.limit,
-        total: 0,
-        with_result,
-        state: (**state).clone(),
-        links: Links::of(&req, &state.options),
-    };
-    let first = pages.next().await?;
-    pagination.total = pages.total;
-    let tail = format!("],\"pagination\":{}}}", render(&pagination)?);
-    Document::default().text("{\"items\":[").list(first, pages).text(tail).respond()
+    let records = Arc::clone(&state.records);
+    let plans = Plans { records, query, with_result, now: state.now(), links: Links::of(&req, &state.options) };
+    paged::respond(plans, pagination).await
 }
 
-struct PlanPages {
+struct Plans {
     records: Arc<dyn Records>,
     query: PlanQuery,
-    left: Option<u64>,
-    total: u64,
     with_result: bool,
-    state: State,
+    now: DateTime<Utc>,
     links: Links,
 }
 
 #[async_trait(?Send)]
-impl Pages for PlanPages {
-    async fn next(&mut self) -> Result<Page, StoreError> {
-        self.query.limit = self.left.map_or(PLAN_PAGE, |left| left.min(PLAN_PAGE));
-        let page = self.records.plans(self.query.clone()).await?;
-        let got = page.items.len() as u64;
-        self.total = page.total;
-        self.query.offset = self.query.offset.saturating_add(got);
-        self.left = self.left.map(|left| left.saturating_sub(got));
-        let last = got == 0 || self.left == Some(0) || self.query.offset >= page.total;
-        let (now, links, with_result) = (self.state.now(), &self.links, self.with_result);
-        Page::of(page.items.iter().map(|record| PlanJob::new(record, with_result, now, links)), last)
+impl Collection for Plans {
+    type Item = PlanRecord;
+    /// Each may carry a large result.
+    const AT_ONCE: u64 = 50;
+
+    async fn read(&self, offset: u64, limit: u64) -> Result<ports::Page<PlanRecord>, StoreError> {
+        self.records.plans(PlanQuery { offset, limit, ..self.query.clone() }).await
+    }
+
+    fn number(record: &PlanRecord) -> u64 {
+        record.id.0
+    }
+
+    fn show(&self, record: &PlanRecord, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(json, &PlanJob::new(record, self.with_result, self.now, &self.links))
     }
 }
 

@@ -266,17 +266,10 @@ impl UsageKind {
             Self::Plan => "plan",
         }
     }
-
-    /// The column of its numbers in the store.
-    #[must_use]
-    pub fn column(self) -> &'static str {
-        match self {
-            Self::Agent => "with_agent",
-            Self::Task => "by_tasks",
-            Self::Plan => "by_plans",
-        }
-    }
 }
+
+/// The setting that holds the first event that is not counted yet.
+pub const USAGE_CURSOR: &str = "usage_cursor";
 
 /// What to add to the numbers of days.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -386,9 +379,6 @@ pub trait Records: Send + Sync + 'static {
 
     /// Enabled ones whose next turn is at `now` or before, the oldest first, at most `limit`.
     async fn due(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<ScheduleRecord>, StoreError>;
-
-    /// When the next turn of all is, if any is to come.
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
 
     /// Notes what became of the turn that was due at `was_due` and when the next one is; nothing when the schedule was
     /// changed meanwhile. `None` for `last` when the turn was skipped.

@@ -6,9 +6,8 @@ use bunraku_actors::ports::UnfinishedJob;
 use serde_json::{Value, json};
 
 use super::auth::Caller;
-use super::command::{JobCommand, accepted};
+use super::command::{self, JobCommand, accepted};
 use super::once::once;
-use super::records::Made;
 use super::request::{Body, Object, job_id, read_body};
 use super::rights::Permission;
 use super::state::State;
@@ -46,10 +45,7 @@ pub(super) async fn retry(
         let which = which(&body)?;
         let job = job_id(&id)?;
         let stored = state.orchestrator.store().stored(job).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
-        let mut command = again(&stored, chosen(&stored, which)?, &caller)?;
-        command.permit(&caller.rights, &caller.token.login)?;
-        command.common().once = key;
-        Ok(Made::Job(command.start(&state).await?))
+        command::start(&state, &caller, again(&stored, chosen(&stored, which)?, &caller)?, key).await
     });
     accepted(&req, &state, made.await?)
 }

@@ -5,24 +5,22 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use async_trait::async_trait;
-use bunraku_actors::ports::StoreError;
+use bunraku_actors::model::ScheduleId;
+use bunraku_actors::ports::{Page, StoreError};
 use serde_json::{Value, json};
 
 use super::auth::{Caller, Viewer};
 use super::command::accepted;
-use super::document::{Document, Page, Pages, render};
 use super::links::Links;
-use super::once::once;
+use super::once::{once, remembered};
+use super::paged::{self, Collection, Listing};
 use super::records::{Made, Records, ScheduleKind, ScheduleOrder, ScheduleQuery, ScheduleRecord, ScheduleSpec};
 use super::request::{Body, Object, Query, changed_schedule, new_schedule, number, older_schedule, read_body};
 use super::rights::Permission;
 use super::schedule::command_of;
 use super::state::State;
-use super::types::{OlderSchedule, Pagination, ScheduledJob};
+use super::types::{OlderSchedule, ScheduledJob};
 use super::{Answer, ApiError, audit, json, ok};
-
-/// Scheduled jobs per page of the store: each may name many nodes.
-const SCHEDULE_PAGE: u64 = 50;
 
 const ORDERS: [(&str, ScheduleOrder); 5] = [
     ("next_run_time", ScheduleOrder::NextRun),
@@ -65,10 +63,7 @@ pub(super) async fn change(
         }
         let made = Made::Schedule(record.id);
         apply(&state, &caller, record, &body).await?;
-        if let Some(key) = key {
-            state.records.remember(key, made.clone()).await?;
-        }
-        Ok(made)
+        remembered(&state, key, made).await
     });
     accepted(&req, &state, made.await?)
 }
@@ -158,7 +153,7 @@ fn permit(caller: &Caller, record: &ScheduleRecord) -> Result<(), ApiError> {
 
 async fn find(state: &State, id: &str) -> Result<ScheduleRecord, ApiError> {
     let found = match number("scheduled_job", id)? {
-        Some(number) => state.records.scheduled(bunraku_actors::model::ScheduleId(number)).await?,
+        Some(number) => state.records.scheduled(ScheduleId(number)).await?,
         None => None,
     };
     found.ok_or_else(|| ApiError::unknown_job(id))
@@ -171,69 +166,51 @@ pub(super) async fn one(req: HttpRequest, state: web::Data<State>, _: Viewer, id
 
 /// The list.
 pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
-    listed(&req, &state, &ORDERS, |record, links| serde_json::to_string(&ScheduledJob::new(record, links))).await
+    listed(&req, &state, &ORDERS, |record, links, json| serde_json::to_writer(json, &ScheduledJob::new(record, links)))
+        .await
 }
 
 /// The older list.
 pub(super) async fn older_list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
-    listed(&req, &state, &OLDER_ORDERS, |record, links| serde_json::to_string(&OlderSchedule::new(record, links))).await
+    listed(&req, &state, &OLDER_ORDERS, |record, links, json| {
+        serde_json::to_writer(json, &OlderSchedule::new(record, links))
+    })
+    .await
 }
 
-type RenderOne = fn(&ScheduleRecord, &Links) -> serde_json::Result<String>;
+type Show = fn(&ScheduleRecord, &Links, &mut Vec<u8>) -> serde_json::Result<()>;
 
-async fn listed(
-    req: &HttpRequest,
-    state: &web::Data<State>,
-    orders: &'static [(&'static str, ScheduleOrder)],
-    render_one: RenderOne,
-) -> Answer {
+async fn listed(req: &HttpRequest, state: &State, orders: &[(&'static str, ScheduleOrder)], show: Show) -> Answer {
     let query = Query::of(req);
-    let paging = query.paging(orders)?;
-    let order = paging.order_by.unwrap_or(ScheduleOrder::NextRun);
-    let descending = paging.descending.unwrap_or(false);
+    let Listing { order, descending, pagination } = Listing::of(&query, orders, ScheduleOrder::NextRun, false)?;
     let kinds = ScheduleKind::ALL.map(|kind| (kind.name(), kind));
-    let mut pagination = Pagination {
-        limit: paging.limit,
-        offset: paging.offset,
-        total: 0,
-        order_by: query.text("order_by").unwrap_or(orders[0].0).to_owned(),
-        order: if descending { "desc" } else { "asc" }.to_owned(),
-        kind: query.text("type").unwrap_or_default().to_owned(),
-    };
-    let asked =
-        ScheduleQuery { order, descending, offset: paging.offset, limit: 0, kind: query.choice("type", &kinds)? };
+    let query = ScheduleQuery { order, descending, offset: 0, limit: 0, kind: query.choice("type", &kinds)? };
     let links = Links::of(req, &state.options);
-    let records = Arc::clone(&state.records);
-    let mut pages = SchedulePages { records, query: asked, left: paging.limit, total: 0, links, render_one };
-    let first = pages.next().await?;
-    pagination.total = pages.total;
-    let tail = format!("],\"pagination\":{}}}", render(&pagination)?);
-    Document::default().text("{\"items\":[").list(first, pages).text(tail).respond()
+    paged::respond(Schedules { records: Arc::clone(&state.records), query, links, show }, pagination).await
 }
 
-struct SchedulePages {
+struct Schedules {
     records: Arc<dyn Records>,
     query: ScheduleQuery,
-    left: Option<u64>,
-    total: u64,
     links: Links,
-    render_one: RenderOne,
+    show: Show,
 }
 
 #[async_trait(?Send)]
-impl Pages for SchedulePages {
-    async fn next(&mut self) -> Result<Page, StoreError> {
-        self.query.limit = self.left.map_or(SCHEDULE_PAGE, |left| left.min(SCHEDULE_PAGE));
-        let page = self.records.schedules(self.query.clone()).await?;
-        let got = page.items.len() as u64;
-        self.total = page.total;
-        self.query.offset = self.query.offset.saturating_add(got);
-        self.left = self.left.map(|left| left.saturating_sub(got));
-        let last = got == 0 || self.left == Some(0) || self.query.offset >= page.total;
-        let shown = page.items.iter().map(|record| (self.render_one)(record, &self.links));
-        let shown = shown.collect::<Result<Vec<_>, _>>();
-        let shown =
-            shown.map_err(|error| StoreError::Failed(format!("a scheduled job cannot be rendered: {error}")))?;
-        Ok(Page { json: shown.join(",").into_bytes(), last })
+impl Collection for Schedules {
+    type Item = ScheduleRecord;
+    /// Each may name many nodes.
+    const AT_ONCE: u64 = 50;
+
+    async fn read(&self, offset: u64, limit: u64) -> Result<Page<ScheduleRecord>, StoreError> {
+        self.records.schedules(ScheduleQuery { offset, limit, ..self.query.clone() }).await
+    }
+
+    fn number(record: &ScheduleRecord) -> u64 {
+        record.id.0
+    }
+
+    fn show(&self, record: &ScheduleRecord, json: &mut Vec<u8>) -> serde_json::Result<()> {
+        (self.show)(record, &self.links, json)
     }
 }

@@ -43,8 +43,8 @@ pub(super) async fn one(
 }
 
 /// The environment of the query; it must exist.
-async fn environment(req: &HttpRequest, state: &State) -> Result<EnvironmentName, ApiError> {
+pub(super) async fn environment(req: &HttpRequest, state: &State) -> Result<EnvironmentName, ApiError> {
     let name = Query::of(req).environment()?;
-    let found = state.orchestrator.directory().environment(&name).await?;
-    found.map(|_| name.clone()).ok_or_else(|| ApiError::unknown_environment(name.as_str()))
+    state.orchestrator.check_environment(Some(&name)).await?;
+    Ok(name)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Context;
+use super::answers::{joined, text};
 use super::error::CliError;
 use super::exit::Exit;
 
@@ -60,12 +61,10 @@ pub(crate) async fn run(args: &AccessArgs, ctx: &Context) -> Result<Exit, CliErr
     if ctx.out.is_json() {
         ctx.out.json(&answer);
     } else {
-        let reason = answer.get("reason").and_then(Value::as_str).unwrap_or_default();
-        ctx.out.line(format!("{}: {reason}", if allowed { "yes" } else { "no" }));
-        let roles = answer.get("roles").and_then(Value::as_array).into_iter().flatten();
-        let roles: Vec<_> = roles.filter_map(Value::as_str).collect();
+        ctx.out.line(format!("{}: {}", if allowed { "yes" } else { "no" }, text(&answer, "/reason")));
+        let roles = joined(&answer, "/roles", ", ");
         if !roles.is_empty() {
-            ctx.out.line(format!("roles: {}", roles.join(", ")));
+            ctx.out.line(format!("roles: {roles}"));
         }
         for grant in answer.get("grants").and_then(Value::as_array).into_iter().flatten() {
             ctx.out.line(format!("grant: {}", limits(grant)));
@@ -76,12 +75,11 @@ pub(crate) async fn run(args: &AccessArgs, ctx: &Context) -> Result<Exit, CliErr
 
 /// A grant with its limits: `puppet_agent:run, environments production, nodes web*`.
 fn limits(grant: &Value) -> String {
-    let mut text = grant.get("permission").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut shown = text(grant, "/permission").to_owned();
     for key in ["instances", "environments", "nodes"] {
-        if let Some(patterns) = grant.get(key).and_then(Value::as_array) {
-            let patterns: Vec<_> = patterns.iter().filter_map(Value::as_str).collect();
-            text.push_str(&format!(", {key} {}", patterns.join(" ")));
+        if grant.get(key).is_some_and(Value::is_array) {
+            shown.push_str(&format!(", {key} {}", joined(grant, &format!("/{key}"), " ")));
         }
     }
-    text
+    shown
 }

@@ -149,6 +149,17 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a Value) -> Result<T, CliErr
     T::deserialize(value).map_err(|error| CliError::Server(format!("the server's answer makes no sense: {error}")))
 }
 
+/// The text at a place such as `/job/name`; empty where there is none.
+pub(crate) fn text<'a>(value: &'a Value, place: &str) -> &'a str {
+    value.pointer(place).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The texts of an array, in one; empty where there is none.
+pub(crate) fn joined(value: &Value, place: &str, separator: &str) -> String {
+    let texts = value.pointer(place).and_then(Value::as_array).into_iter().flatten();
+    texts.filter_map(Value::as_str).collect::<Vec<_>>().join(separator)
+}
+
 /// The number of the job that a command created.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Context;
+use super::answers::text;
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -56,7 +57,6 @@ pub(crate) async fn run(args: &AuditArgs, ctx: &Context) -> Result<Exit, CliErro
         items.iter().for_each(|entry| ctx.out.json(entry));
         return Ok(Exit::Done);
     }
-    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let about = |entry: &Value| {
         let of = |key: &str| entry.get("about").and_then(|about| about.get(key));
         match (of("msg").and_then(Value::as_str), of("job")) {
@@ -73,8 +73,8 @@ pub(crate) async fn run(args: &AuditArgs, ctx: &Context) -> Result<Exit, CliErro
         }
     };
     let row = |entry: &Value| {
-        let of = |key| text(entry, key);
-        [of("timestamp"), of("login"), of("address"), of("outcome"), of("action"), about(entry)]
+        let of = |place| text(entry, place).to_owned();
+        [of("/timestamp"), of("/login"), of("/address"), of("/outcome"), of("/action"), about(entry)]
     };
     ctx.out.table(["TIME", "LOGIN", "FROM", "OUTCOME", "ACTION", "ABOUT"], items.iter().map(row));
     Ok(Exit::Done)

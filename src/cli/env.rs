@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Context;
+use super::answers::{joined, text};
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -36,11 +37,7 @@ pub(crate) async fn run(args: &EnvArgs, ctx: &Context) -> Result<Exit, CliError>
         items.iter().for_each(|environment| ctx.out.json(environment));
         return Ok(Exit::Done);
     }
-    let path = |environment: &Value| {
-        let path = environment.pointer("/settings/modulepath").and_then(Value::as_array).into_iter().flatten();
-        path.filter_map(Value::as_str).collect::<Vec<_>>().join(":")
-    };
-    let name = |environment: &Value| environment.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    ctx.out.table(["ENVIRONMENT", "MODULE PATH"], items.iter().map(|one| [name(one), path(one)]));
+    let row = |one: &Value| [text(one, "/name").to_owned(), joined(one, "/settings/modulepath", ":")];
+    ctx.out.table(["ENVIRONMENT", "MODULE PATH"], items.iter().map(row));
     Ok(Exit::Done)
 }

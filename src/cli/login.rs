@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 
 use serde_json::{Map, Value, json};
 
+use super::answers::{joined, text};
 use super::client::Client;
 use super::error::CliError;
 use super::exit::Exit;
@@ -119,15 +120,13 @@ pub(crate) async fn whoami(_: &WhoamiArgs, ctx: &Context) -> Result<Exit, CliErr
         ctx.out.json(&answer);
         return Ok(Exit::Done);
     }
-    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
-    ctx.out.line(format!("{} at {}", text("login"), client.url()));
-    ctx.out.line(format!("roles: {}", if text("role").is_empty() { "none" } else { text("role") }));
-    let permissions = answer.get("permissions").and_then(Value::as_array).into_iter().flatten();
-    let permissions: Vec<_> = permissions.filter_map(Value::as_str).collect();
-    ctx.out
-        .line(format!("may: {}", if permissions.is_empty() { "nothing".to_owned() } else { permissions.join(", ") }));
-    if !text("expires_at").is_empty() {
-        ctx.out.line(format!("until: {}", text("expires_at")));
+    let of = |place: &str| text(&answer, place);
+    ctx.out.line(format!("{} at {}", of("/login"), client.url()));
+    ctx.out.line(format!("roles: {}", if of("/role").is_empty() { "none" } else { of("/role") }));
+    let permissions = joined(&answer, "/permissions", ", ");
+    ctx.out.line(format!("may: {}", if permissions.is_empty() { "nothing" } else { &permissions }));
+    if !of("/expires_at").is_empty() {
+        ctx.out.line(format!("until: {}", of("/expires_at")));
     }
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Context;
+use super::answers::text;
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -42,7 +43,7 @@ pub(crate) async fn run(args: &NodeArgs, ctx: &Context) -> Result<Exit, CliError
         ctx.out.note("no node is connected; `bunraku agent --help` shows how to connect one");
         return Ok(Exit::Done);
     }
-    let text = |node: &Value, key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    ctx.out.table(["NODE", "CONNECTED SINCE"], items.iter().map(|node| [text(node, "name"), text(node, "timestamp")]));
+    let row = |node: &Value| ["/name", "/timestamp"].map(|place| text(node, place).to_owned());
+    ctx.out.table(["NODE", "CONNECTED SINCE"], items.iter().map(row));
     Ok(Exit::Done)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::answers::text;
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -63,10 +64,6 @@ pub(crate) async fn run(args: &PlanArgs, ctx: &Context) -> Result<Exit, CliError
         PlanCommand::Show(args) => show(args.plan, ctx).await,
         PlanCommand::Stop(args) => stop(args.plan, ctx).await,
     }
-}
-
-fn text<'a>(plan: &'a Value, path: &str) -> &'a str {
-    plan.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
 async fn list(limit: u64, ctx: &Context) -> Result<Exit, CliError> {

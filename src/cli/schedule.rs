@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
+use super::answers::text;
 use super::client::Client;
 use super::error::CliError;
 use super::exit::Exit;
@@ -167,10 +168,6 @@ async fn add(client: &Client, body: Value, ctx: &Context) -> Result<Exit, CliErr
     let made = client.get(&format!("{PATH}/{name}"), &[]).await?;
     ctx.out.line(format!("scheduled job {name} runs next at {}", text(&made, "/next_run/time")));
     Ok(Exit::Done)
-}
-
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// How it comes again, in a few words.

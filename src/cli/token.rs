@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::answers::text;
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -105,8 +106,9 @@ async fn list(ctx: &Context) -> Result<Exit, CliError> {
         return Ok(Exit::Done);
     }
     let header = ["ID", "LOGIN", "ROLE", "CREATED", "EXPIRES", "LAST USED", "REVOKED", "DESCRIPTION"];
-    let keys = ["id", "login", "role", "created_at", "expires_at", "last_used_at", "revoked_at", "description"];
-    let row = |token: &Value| keys.map(|key| token.get(key).and_then(Value::as_str).unwrap_or_default().to_owned());
+    let places =
+        ["/id", "/login", "/role", "/created_at", "/expires_at", "/last_used_at", "/revoked_at", "/description"];
+    let row = |token: &Value| places.map(|place| text(token, place).to_owned());
     ctx.out.table(header, items.iter().map(row));
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::answers::{joined, text};
 use super::client::items_of;
 use super::error::CliError;
 use super::exit::Exit;
@@ -127,7 +128,7 @@ fn done(answer: &Value, what: &str, ctx: &Context) {
     if ctx.out.is_json() {
         ctx.out.json(answer);
     } else {
-        ctx.out.line(format!("{} {what}", answer.get("login").and_then(Value::as_str).unwrap_or_default()));
+        ctx.out.line(format!("{} {what}", text(answer, "/login")));
     }
 }
 
@@ -137,14 +138,9 @@ async fn list(ctx: &Context) -> Result<Exit, CliError> {
         items.iter().for_each(|user| ctx.out.json(user));
         return Ok(Exit::Done);
     }
-    let text = |user: &Value, key: &str| user.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let roles = |user: &Value| {
-        let roles = user.get("roles").and_then(Value::as_array).into_iter().flatten();
-        roles.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    };
     let row = |user: &Value| {
-        let of = |key| text(user, key);
-        [of("login"), of("display_name"), roles(user), of("last_login"), of("revoked_at")]
+        let of = |place| text(user, place).to_owned();
+        [of("/login"), of("/display_name"), joined(user, "/roles", ", "), of("/last_login"), of("/revoked_at")]
     };
     ctx.out.table(["LOGIN", "NAME", "ROLES", "LAST LOGIN", "REVOKED"], items.iter().map(row));
     Ok(Exit::Done)

@@ -52,7 +52,7 @@ pub fn document() -> Value {
     for endpoint in ENDPOINTS {
         let Some(operation) = OPERATIONS.iter().find(|operation| operation.is_for(endpoint)) else { continue };
         let path = paths.entry(plain_path(endpoint.path)).or_insert_with(|| json!({}));
-        path[endpoint.method.to_lowercase()] = operation_of(endpoint, operation, &examples[slug(endpoint)]);
+        path[endpoint.method.to_lowercase()] = operation_of(endpoint, operation, &examples[slug_of(endpoint)]);
     }
     json!({
         "openapi": "3.1.0",
@@ -78,12 +78,15 @@ fn plain_path(path: &str) -> String {
     path.replace(":.*}", "}")
 }
 
-/// The name under which answers of an endpoint are recorded.
+/// The name under which answers of an endpoint are recorded; `GET /path/{of}/the/table`.
 #[must_use]
-pub fn slug(endpoint: &Endpoint) -> String {
-    let text = format!("{} {}", endpoint.method, endpoint.path);
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+pub fn slug(route: &str) -> String {
+    let words = route.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+fn slug_of(endpoint: &Endpoint) -> String {
+    slug(&format!("{} {}", endpoint.method, endpoint.path))
 }
 
 /// Routes without an entry in the description, and entries without a route.
@@ -91,12 +94,12 @@ pub fn slug(endpoint: &Endpoint) -> String {
 pub fn undescribed() -> Vec<String> {
     let routes = ENDPOINTS.iter().filter(|endpoint| !OPERATIONS.iter().any(|operation| operation.is_for(endpoint)));
     let strays = OPERATIONS.iter().filter(|operation| !ENDPOINTS.iter().any(|endpoint| operation.is_for(endpoint)));
-    routes.map(slug).chain(strays.map(|operation| operation.route.to_owned())).collect()
+    routes.map(slug_of).chain(strays.map(|operation| operation.route.to_owned())).collect()
 }
 
 fn operation_of(endpoint: &Endpoint, operation: &Operation, examples: &Value) -> Value {
     let mut shown = json!({
-        "operationId": slug(endpoint),
+        "operationId": slug_of(endpoint),
         "tags": [operation.tag()],
         "summary": operation.summary,
         "responses": responses(endpoint, operation, examples),

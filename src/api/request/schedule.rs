@@ -25,7 +25,19 @@ pub(crate) fn new_schedule(body: &Object, owner: Owner, now: DateTime<Utc>) -> R
     let kind = kind(body.required_text("type")?)?;
     let input = body.map("input")?.ok_or_else(|| ApiError::missing("input"))?.clone();
     let environment = environment(body)?.ok_or_else(|| ApiError::missing("environment"))?;
-    let (start, recurrence) = schedule(body, now)?.ok_or_else(|| ApiError::missing("schedule"))?;
+    let when = schedule(body, now)?.ok_or_else(|| ApiError::missing("schedule"))?;
+    spec(body, owner, kind, input, environment, when)
+}
+
+/// Puts a schedule together, with what all bodies call alike.
+fn spec(
+    body: &Object,
+    owner: Owner,
+    kind: ScheduleKind,
+    input: Map<String, Value>,
+    environment: String,
+    (start, recurrence): (DateTime<Utc>, Recurrence),
+) -> Result<ScheduleSpec, ApiError> {
     check_size(&input)?;
     check_plan(kind, &input)?;
     Ok(ScheduleSpec {
@@ -101,18 +113,7 @@ pub(crate) fn older_schedule(
     }
     let default = if kind == ScheduleKind::Deploy { None } else { Some("production".to_owned()) };
     let environment = environment(body)?.or(default).ok_or_else(|| ApiError::missing("environment"))?;
-    check_size(&input)?;
-    check_plan(kind, &input)?;
-    Ok(ScheduleSpec {
-        kind,
-        input,
-        environment,
-        description: body.text("description")?.unwrap_or_default().to_owned(),
-        userdata: Value::Object(attached(body, "userdata")?),
-        start,
-        recurrence,
-        owner,
-    })
+    spec(body, owner, kind, input, environment, (start, recurrence))
 }
 
 fn owned((key, value): (&str, &Value)) -> (String, Value) {

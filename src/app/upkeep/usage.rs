@@ -8,7 +8,7 @@ use bunraku_actors::ports::{JobStore as _, StoreError, Transport};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::Value;
 
-use crate::api::records::{Records as _, UsageKind, UsageNotes};
+use crate::api::records::{Records as _, USAGE_CURSOR, UsageKind, UsageNotes};
 use crate::store::Store;
 
 /// Nodes that one transaction takes, and events that one look reads at a time.
@@ -67,7 +67,7 @@ impl UsageCount {
     }
 
     async fn note_events(&self) -> Result<(), StoreError> {
-        let mut cursor = match self.store.setting("usage_cursor").await? {
+        let mut cursor = match self.store.setting(USAGE_CURSOR).await? {
             Some(text) => EventSeq(text.parse().unwrap_or_default()),
             // What was before this was counted at all is not made up for.
             None => self.store.newest_event().await?.next(),

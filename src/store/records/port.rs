@@ -102,10 +102,6 @@ impl Records for Store {
         self.read(move |connection, _| schedules::due(connection, now, limit)).await
     }
 
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        self.read(|connection, _| schedules::next_due(connection)).await
-    }
-
     async fn turned(
         &self,
         id: ScheduleId,

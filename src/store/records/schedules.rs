@@ -123,12 +123,6 @@ pub(in crate::store) fn due(
     Ok(found?)
 }
 
-/// The next turn of all.
-pub(in crate::store) fn next_due(connection: &Connection) -> Result<Option<DateTime<Utc>>, Fault> {
-    let sql = "SELECT min(next_run) FROM schedules WHERE enabled = 1 AND next_run IS NOT NULL";
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| get_opt(row, 0))?)
-}
-
 fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRecord> {
     let Packed(spec) = row.get(1)?;
     Ok(ScheduleRecord {

@@ -9,13 +9,11 @@ use chrono::NaiveDate;
 use rusqlite::{Connection, params};
 
 use super::whole;
-use crate::api::records::{Usage, UsageKind, UsageNotes};
+use crate::api::records::{USAGE_CURSOR, Usage, UsageKind, UsageNotes};
 use crate::store::fault::Fault;
 
 /// Rows that become a number in one transaction.
 const PIECE: u32 = 500;
-/// The setting that holds the first event that is not counted yet.
-const CURSOR: &str = "usage_cursor";
 
 /// Adds what was noted, and moves the cursor of events on.
 pub(in crate::store) fn add(connection: &Connection, notes: &UsageNotes) -> Result<(), Fault> {
@@ -36,7 +34,7 @@ pub(in crate::store) fn add(connection: &Connection, notes: &UsageNotes) -> Resu
     if let Some(cursor) = notes.cursor {
         let write =
             "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
-        connection.prepare_cached(write)?.execute((CURSOR, cursor.to_string()))?;
+        connection.prepare_cached(write)?.execute((USAGE_CURSOR, cursor.to_string()))?;
     }
     Ok(())
 }
@@ -59,11 +57,20 @@ pub(in crate::store) fn settle(connection: &Connection, day: NaiveDate) -> Resul
     let delete = "DELETE FROM usage_nodes WHERE day = ?1 AND kind = ?2 AND node IN \
                   (SELECT node FROM usage_nodes WHERE day = ?1 AND kind = ?2 LIMIT ?3)";
     let rows = connection.prepare_cached(delete)?.execute(params![day, kind, PIECE])?;
-    let column = UsageKind::ALL.into_iter().find(|known| known.name() == kind).map_or("with_agent", UsageKind::column);
+    let column = UsageKind::ALL.into_iter().find(|known| known.name() == kind).map_or("with_agent", column);
     connection
         .prepare_cached(&format!("UPDATE usage_days SET {column} = {column} + ?2 WHERE day = ?1"))?
         .execute(params![day, i64::try_from(rows).unwrap_or(i64::MAX)])?;
     Ok(true)
+}
+
+/// Where the numbers of a kind stand.
+fn column(kind: UsageKind) -> &'static str {
+    match kind {
+        UsageKind::Agent => "with_agent",
+        UsageKind::Task => "by_tasks",
+        UsageKind::Plan => "by_plans",
+    }
 }
 
 /// The days from `first` to `last`, newest first.

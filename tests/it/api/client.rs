@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bunraku::api::openapi::slug;
 use bunraku::tls::{TlsPaths, anonymous_client_config, client_config};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -117,12 +118,6 @@ pub(crate) fn assert_safe(headers: &HeaderMap) {
         |name: &str| name.starts_with("access-control-") || ["strict-transport-security", "server"].contains(&name);
     let stray: Vec<_> = headers.keys().map(reqwest::header::HeaderName::as_str).filter(|name| absent(name)).collect();
     assert!(stray.is_empty(), "{stray:?}");
-}
-
-/// The part of a snapshot's name that stands for an endpoint.
-pub(crate) fn slug(endpoint: &str) -> String {
-    let words = endpoint.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 /// Hides what differs from run to run: new ids, token texts, the version.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bunraku::api::ENDPOINTS;
-
-use super::client::slug;
+use bunraku::api::openapi::slug;
 
 /// The part of a record's file name before the case.
 fn recorded() -> BTreeSet<String> {

@@ -37,6 +37,10 @@ fn recorded() -> BTreeMap<String, Vec<Recorded>> {
     found
 }
 
+fn name_of(endpoint: &Endpoint) -> String {
+    slug(&format!("{} {}", endpoint.method, endpoint.path))
+}
+
 fn operation<'a>(document: &'a Value, endpoint: &Endpoint) -> &'a Value {
     &document["paths"][endpoint.path.replace(":.*}", "}")][endpoint.method.to_lowercase()]
 }
@@ -45,7 +49,7 @@ fn operation<'a>(document: &'a Value, endpoint: &Endpoint) -> &'a Value {
 fn every_route_is_described_and_nothing_else() {
     assert_eq!(undescribed(), Vec::<String>::new());
     for endpoint in ENDPOINTS {
-        assert!(operation(&document(), endpoint).is_object(), "{}", slug(endpoint));
+        assert!(operation(&document(), endpoint).is_object(), "{}", name_of(endpoint));
     }
 }
 
@@ -75,8 +79,8 @@ fn every_recorded_answer_is_as_described() {
     let answers = recorded();
     let mut wrong = Vec::new();
     for endpoint in ENDPOINTS {
-        for answer in answers.get(&slug(endpoint)).into_iter().flatten() {
-            let name = format!("{}@{}", slug(endpoint), answer.case);
+        for answer in answers.get(&name_of(endpoint)).into_iter().flatten() {
+            let name = format!("{}@{}", name_of(endpoint), answer.case);
             let response = &operation(&document, endpoint)["responses"][&answer.status];
             if !response.is_object() {
                 wrong.push(format!("{name}: {} is not described", answer.status));

@@ -184,3 +184,21 @@ async fn never_stuck_a_plan_whose_runner_is_gone_is_found() {
     // The job of the second one goes on, however long.
     assert_eq!(world.store.silent_plans(at(100_000)).await.unwrap(), [PlanId(1)]);
 }
+
+#[actix_web::test]
+async fn a_long_list_is_whole_whatever_its_parts_in_the_store() {
+    let world = World::empty().await;
+    for _ in 0..120 {
+        start(&world).await;
+    }
+    let viewer = world.viewer();
+    let names = async |query: &str| -> Vec<u64> {
+        let found = viewer.get(&format!("/orchestrator/v1/plan_jobs?order_by=name&{query}")).await.json();
+        assert_eq!(found["pagination"]["total"], 120);
+        let items = found["items"].as_array().unwrap().iter();
+        items.map(|item| item["name"].as_str().unwrap().parse().unwrap()).collect()
+    };
+    assert_eq!(names("").await, (1..=120).collect::<Vec<_>>());
+    assert_eq!(names("offset=30&limit=70").await, (31..=100).collect::<Vec<_>>());
+    assert!(names("limit=0").await.is_empty());
+}
