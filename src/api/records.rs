@@ -380,6 +380,9 @@ pub trait Records: Send + Sync + 'static {
     /// Enabled ones whose next turn is at `now` or before, the oldest first, at most `limit`.
     async fn due(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<ScheduleRecord>, StoreError>;
 
+    /// When this database was last restored from a backup, if it ever was.
+    async fn restored_at(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
+
     /// Notes what became of the turn that was due at `was_due` and when the next one is; nothing when the schedule was
     /// changed meanwhile. `None` for `last` when the turn was skipped.
     async fn turned(

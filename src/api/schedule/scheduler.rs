@@ -2,7 +2,8 @@
 //!
 //! A turn happens once, whatever crashes: its job is created under a key made of the schedule and the due time, and the
 //! schedule is moved on afterwards. What was missed while the service was down is made up for once, late, if it is not
-//! older than [`LATEST`]; what is older is skipped. A turn is skipped while the job of an earlier one goes on.
+//! older than [`LATEST`]; what is older is skipped, and so is what was due before a backup was restored: nobody knows whether it
+//! was given since the backup was made. A turn is skipped while the job of an earlier one goes on.
 
 use std::time::Duration;
 
@@ -67,14 +68,21 @@ impl Scheduler {
         }
         let now = self.state.now();
         let mut outcome = Ok(());
-        for schedule in self.state.records.due(now, AT_ONCE).await? {
+        let due = self.state.records.due(now, AT_ONCE).await?;
+        let restored = if due.is_empty() { None } else { self.state.records.restored_at().await? };
+        for schedule in due {
             // One that has to wait does not keep the others waiting.
-            outcome = self.give(&schedule, now).await.and(outcome);
+            outcome = self.give(&schedule, restored, now).await.and(outcome);
         }
         outcome
     }
 
-    async fn give(&self, schedule: &ScheduleRecord, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn give(
+        &self,
+        schedule: &ScheduleRecord,
+        restored: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let Some(due) = schedule.next_run else { return Ok(()) };
         let (spec, id) = (&schedule.spec, schedule.id);
         let next = match spec.recurrence.next(spec.start, now) {
@@ -84,6 +92,10 @@ impl Scheduler {
                 None
             }
         };
+        if restored.is_some_and(|restored| due <= restored) {
+            tracing::warn!(schedule = %id, %due, "a turn of a scheduled job is skipped: it may have been given after the backup");
+            return self.state.records.turned(id, due, None, next).await;
+        }
         if now - due > LATEST {
             tracing::warn!(schedule = %id, %due, "a turn of a scheduled job was missed and is too old to be made up for");
             return self.state.records.turned(id, due, None, next).await;

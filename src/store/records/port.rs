@@ -102,6 +102,10 @@ impl Records for Store {
         self.read(move |connection, _| schedules::due(connection, now, limit)).await
     }
 
+    async fn restored_at(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.read(|connection, _| schedules::restored_at(connection)).await
+    }
+
     async fn turned(
         &self,
         id: ScheduleId,

@@ -123,6 +123,12 @@ pub(in crate::store) fn due(
     Ok(found?)
 }
 
+/// When the numbers jumped last, which is when a backup was put in place.
+pub(in crate::store) fn restored_at(connection: &Connection) -> Result<Option<DateTime<Utc>>, Fault> {
+    let sql = "SELECT max(at) FROM number_jumps";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| get_opt(row, 0))?)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<ScheduleRecord> {
     let Packed(spec) = row.get(1)?;
     Ok(ScheduleRecord {

@@ -207,3 +207,47 @@ async fn events_of_all_jobs_come_page_by_page() {
     assert_eq!(seen, (1..=newest).collect::<Vec<_>>(), "each once, in order");
     viewer.get("/bunraku/v1/events?start=x").await.record(ALL, "bad-start");
 }
+
+#[actix_web::test]
+async fn one_stream_brings_the_events_of_all_jobs_and_is_resumed() {
+    let world = World::seeded().await;
+    let newest = world.jobs().newest_event().await.unwrap().0;
+    let spec = Arc::new(seed::deploy(&["a.example.com"], 0));
+    let job = seed::create(world.jobs(), &spec, JobState::New, vec![true]).await;
+    let follow = async |start: &str, last: Option<&str>| {
+        let path = format!("/bunraku/v1/events{start}");
+        let mut request = world.viewer().request("GET", &path).header("Accept", "text/event-stream");
+        if let Some(id) = last {
+            request = request.header("Last-Event-ID", id);
+        }
+        timeout(HUNG, request.send()).await.unwrap().unwrap()
+    };
+    let until = async |response: &mut reqwest::Response, count: usize| {
+        let mut seen = String::new();
+        while ids(&seen).len() < count {
+            let chunk = timeout(HUNG, response.chunk()).await.unwrap().unwrap().expect("the stream goes on");
+            seen.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        seen
+    };
+    let mut live = follow("", None).await;
+    world.store.append(vec![seed::started(&spec, job, 0, 1)]).await.unwrap();
+    world.store.append(vec![ended(job), Write::JobEnded { job, state: JobState::Finished, at: at(3) }]).await.unwrap();
+    let seen = until(&mut live, 3).await;
+    let numbers: Vec<u64> = ids(&seen).iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(
+        numbers,
+        [newest + 1, newest + 2, newest + 3],
+        "what happens from now on, and the end of a job is no end"
+    );
+    assert!(
+        seen.lines().filter(|line| line.starts_with("data: ")).all(|line| line.contains("\"job\":\"4\"")),
+        "{seen}"
+    );
+
+    let resumed = until(&mut follow("?start=1", Some(&(newest + 1).to_string())).await, 2).await;
+    assert_eq!(ids(&resumed), [(newest + 2).to_string(), (newest + 3).to_string()], "Last-Event-ID wins over start");
+    let whole = until(&mut follow("?start=1", None).await, usize::try_from(newest).unwrap() + 3).await;
+    let numbers: Vec<u64> = ids(&whole).iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=newest + 3).collect::<Vec<_>>(), "from the first one, each once");
+}

@@ -229,3 +229,20 @@ async fn the_older_commands_are_another_way_to_the_same() {
     operator.delete("/orchestrator/v1/scheduled_jobs/9").await.record(DELETE, "unknown");
     world.viewer().delete("/orchestrator/v1/scheduled_jobs/1").await.record(DELETE, "viewer");
 }
+
+#[actix_web::test]
+async fn never_twice_what_was_due_before_a_restore_is_not_made_up_for() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    operator.post(PATH, deploy()).await;
+    operator.post(PATH, with(deploy(), "schedule.start_time", json!("2026-03-01T13:20:00Z"))).await;
+    // As a restore leaves it: a moment after the first turn was due, and before the second one.
+    let file = rusqlite::Connection::open(world.folder.path().join("bunraku.db")).unwrap();
+    let jump = "INSERT INTO number_jumps (at, name, after, until) VALUES (?1, 'job', 0, 1000)";
+    file.execute(jump, [at(3_660).timestamp_micros()]).unwrap();
+    look_at(&world, at(5_000)).await;
+    assert_eq!(jobs(&operator).await, 1, "only what was due after the restore");
+    let skipped = schedule(&operator, "1").await;
+    assert_eq!((&skipped["last_run"], &skipped["next_run"]["time"]), (&Value::Null, &json!("2026-03-01T14:00:00Z")));
+    assert!(schedule(&operator, "2").await["last_run"]["job"]["name"].is_string());
+}

@@ -29,7 +29,7 @@ pub(crate) struct World {
     /// What the broker complains of.
     pub(crate) broker_trouble: Arc<Mutex<Option<String>>>,
     /// Holds the database and the kept file.
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
@@ -86,7 +86,7 @@ impl World {
         state.verify_ledgers = super::ledger::fixed();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server::start(listener, config, state.clone()).unwrap();
-        Self { ca, store, server, state, clock, broker_trouble, _folder: folder }
+        Self { ca, store, server, state, clock, broker_trouble, folder }
     }
 
     /// The store as the engine sees it.

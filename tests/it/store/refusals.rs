@@ -117,3 +117,20 @@ async fn nothing_changes_a_job_that_is_over_and_none_comes_back_from_stopping() 
     }
     assert_eq!(read_events(store, job).await.len(), 3);
 }
+
+#[tokio::test]
+async fn never_twice_a_key_is_committed_with_its_job() {
+    use bunraku_actors::model::OnceKey;
+    use bunraku_actors::ports::{Refusal, StoreError};
+
+    let fixture = Fixture::new();
+    let key = |command: u8| OnceKey { owner: "ops".into(), key: "k".into(), fingerprint: [command; 32], until: at(99) };
+    let create = |command: u8| NewJob { once: Some(key(command)), ..new_job(deploy_spec(1)) };
+    assert_eq!(fixture.store.create_job(create(1)).await.unwrap(), JobId(1));
+    let fixture = fixture.reopen().await;
+    let again = fixture.store.create_job(create(1)).await.unwrap_err();
+    assert!(matches!(again, StoreError::Refused(Refusal::Repeated(JobId(1)))), "{again:?}");
+    let other = fixture.store.create_job(create(2)).await.unwrap_err();
+    assert!(matches!(other, StoreError::Refused(Refusal::OtherCommand(_))), "{other:?}");
+    assert_eq!(fixture.store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(2), "no number is burnt");
+}
