@@ -6,7 +6,7 @@ use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::follow::{self, Ended, Notes, View};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, counted};
 use crate::cli::{Context, elapsed};
 
 /// So many failed nodes are explained at the end; `job show` has the others.
@@ -60,7 +60,8 @@ pub(crate) async fn watch_to_end(
     let job = follow::job(client, name).await?;
     if !out.is_json() {
         let environment = if job.environment.name.is_empty() { "the nodes' own" } else { &job.environment.name };
-        out.note(format!("job {name}: {} on {} nodes, environment {environment}", job.what(), job.node_count));
+        let nodes = counted(job.node_count, "node", "nodes");
+        out.note(format!("job {name}: {} on {nodes}, environment {environment}", job.what()));
     }
     let mut view = View::new(out, &job);
     let notes = view.notes();

@@ -14,3 +14,4 @@ mod retention;
 mod start;
 mod stop_under_load;
 mod swarm;
+mod upkeep;
