@@ -16,6 +16,9 @@ pub(super) async fn cancel(agent: &Arc<Agent>, transaction: Uuid) -> Result<bool
     let owner = Arc::clone(agent);
     let canceled = off_thread(move || {
         if !owner.spool.knows(transaction) {
+            if !owner.has_its_spool() {
+                return Err(std::io::Error::other("the spool was removed or replaced"));
+            }
             return leave_tombstone(&owner, transaction).map(|()| true);
         }
         if owner.is_active(transaction) {

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -89,6 +89,11 @@ async fn serve_until(config: AgentConfig, end: impl Future<Output = ()>) -> anyh
         () = stay_connected(&agent, &frames) => {}
         () = housekeeping::keep(&agent) => {}
         () = end => end_runs(&agent).await,
+        () = agent.until_spool_is_lost() => bail!(
+            "spool_dir {} was removed or replaced while the agent was running: what became of its runs cannot be told any \
+             more. The next start begins with what is there now",
+            agent.spool.root().display()
+        ),
     }
     Ok(())
 }
@@ -125,6 +130,10 @@ impl Drop for LetGo {
 async fn stay_connected(agent: &Agent, frames: &mpsc::Sender<String>) {
     let mut backoff = Backoff::new(agent.config.reconnect_max);
     for uri in agent.config.broker_uris.iter().cycle() {
+        if !agent.has_its_spool() {
+            // It would name a spool that is not there.
+            return std::future::pending().await;
+        }
         let pause = match client::connect(&agent.config, uri, agent.spool.id()).await {
             Ok(socket) => {
                 tracing::info!(uri, "connected");

@@ -97,6 +97,9 @@ async fn record(agent: &Arc<Agent>, request: &Request, job: Option<String>) -> s
     let agent = Arc::clone(agent);
     off_thread(move || {
         let transaction = metadata.transaction_id;
+        if !agent.has_its_spool() {
+            return Err(std::io::Error::other("the spool was removed or replaced"));
+        }
         if agent.spool.create(transaction, &metadata)? {
             agent.ledger.record(metadata.start, transaction, &metadata.module, job.as_deref())?;
             return Ok(Recorded::New);
@@ -134,6 +137,9 @@ async fn finish(agent: &Arc<Agent>, transaction: Uuid, outcome: Outcome) {
                 return;
             }
             Err(error) => {
+                if !agent.has_its_spool() {
+                    return tracing::error!(%transaction, %error, "the end of a run cannot be recorded: the spool is lost");
+                }
                 tracing::error!(%transaction, %error, "cannot record the end of a run; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LAST_RETRY);

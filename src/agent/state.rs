@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ pub(super) struct Agent {
     pub(super) puppet: PuppetHost,
     pub(super) downloads: Downloader,
     runs: Mutex<Runs>,
+    spool_lost: Notify,
 }
 
 /// The runs that go on, each with a task of its own. Their number is the orchestrator's affair: it holds the limits.
@@ -55,7 +56,23 @@ impl Agent {
             ledger,
             outbox: Outbox::default(),
             runs: Mutex::default(),
+            spool_lost: Notify::new(),
         }
+    }
+
+    /// Whether the spool can be relied on: asked before anything follows from what is not in it. If not, the agent ends,
+    /// and the next one begins with what is there, under the name of that.
+    pub(super) fn has_its_spool(&self) -> bool {
+        let in_place = self.spool.is_in_place();
+        if !in_place {
+            self.spool_lost.notify_one();
+        }
+        in_place
+    }
+
+    /// Returns once the spool was found to be lost.
+    pub(super) async fn until_spool_is_lost(&self) {
+        self.spool_lost.notified().await;
     }
 
     /// Queues an answer for the present connection.

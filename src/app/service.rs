@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::backup::{DATABASE, DataLock, DatabaseError};
 use super::upkeep::Upkeep;
-use super::{SystemClock, ledger, observe};
+use super::{SteadyClock, ledger, observe};
 use crate::api::rights::Rules;
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
@@ -106,7 +106,11 @@ impl Service {
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
         let store = Store::open(
             data.join(DATABASE),
-            store::Options { sender_uri: first_uri(&config.server.names), ..store::Options::default() },
+            store::Options {
+                sender_uri: first_uri(&config.server.names),
+                abandoned_hold: config.limits.abandoned_hold,
+                ..store::Options::default()
+            },
         )?;
         let directory = Arc::new(FileDirectory::start(directory_options(config)).await?);
 
@@ -130,7 +134,8 @@ impl Service {
         }
         observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory), Arc::clone(&transport) as _).run());
         let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport), config.retention.jobs);
-        let ports = Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SystemClock) };
+        let ports =
+            Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SteadyClock::default()) };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
         let limits = config.limits.for_engine(&config.broker, &config.engine);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::hash::{self, Fingerprint};
+use super::hash::{self, CopyError, Fingerprint};
 
 /// How unfinished copies are named; what a crash leaves of them is removed at the start.
 const UNFINISHED: &str = ".unfinished-";
@@ -72,7 +72,10 @@ impl ContentStore {
             .prefix(UNFINISHED)
             .tempfile_in(&self.directory)
             .map_err(|source| self.broken(source))?;
-        let copied = hash::copy_hashing(&mut file, &mut copy).map_err(ContentError::Source)?;
+        let copied = hash::copy_hashing(&mut file, &mut copy).map_err(|error| match error {
+            CopyError::Read(error) => ContentError::Source(error),
+            CopyError::Write(error) => self.broken(error),
+        })?;
         if copied != *expected {
             return Err(ContentError::Changed);
         }

@@ -91,8 +91,22 @@ impl HashCache {
     }
 }
 
+/// Which side of a copy failed.
+#[derive(Debug)]
+pub(super) enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl From<CopyError> for io::Error {
+    fn from(error: CopyError) -> Self {
+        let (CopyError::Read(error) | CopyError::Write(error)) = error;
+        error
+    }
+}
+
 /// Copies everything and returns hash and size of what was copied.
-pub(super) fn copy_hashing(from: &mut impl Read, to: &mut impl Write) -> io::Result<Fingerprint> {
+pub(super) fn copy_hashing(from: &mut impl Read, to: &mut impl Write) -> Result<Fingerprint, CopyError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -101,10 +115,10 @@ pub(super) fn copy_hashing(from: &mut impl Read, to: &mut impl Write) -> io::Res
             Ok(0) => return Ok(Fingerprint { sha256: hex::encode(hash.finalize()), size }),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(CopyError::Read(error)),
         };
         hash.update(&buffer[..read]);
-        to.write_all(&buffer[..read])?;
+        to.write_all(&buffer[..read]).map_err(CopyError::Write)?;
         size += read as u64;
     }
 }

@@ -35,7 +35,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bunraku_actors::ports::StoreError;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
@@ -60,11 +60,18 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// The sender of our requests to agents, taken when the database is new; afterwards the first one stays.
     pub sender_uri: String,
+    /// How long a run that was going on keeps its node and its place when its job turns out to be unreadable.
+    pub abandoned_hold: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5), sender_uri: "pcp://localhost/orchestrator".to_owned() }
+        Self {
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            sender_uri: "pcp://localhost/orchestrator".to_owned(),
+            abandoned_hold: Duration::from_secs(600),
+        }
     }
 }
 
@@ -100,8 +107,9 @@ impl Store {
         restore::notice_older(&connection, path, &high_water).map_err(unread)?;
         let readers = Readers::open(path, options.readers, options.busy_timeout)?;
         let shared = Arc::new(Shared::new());
+        let hold = TimeDelta::from_std(options.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
         let (writer, outstanding) =
-            Writer::new(connection, high_water, Arc::clone(&shared)).map_err(|fault| match fault {
+            Writer::new(connection, high_water, Arc::clone(&shared), hold).map_err(|fault| match fault {
                 Fault::Sqlite(source) => unread(source),
                 other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
             })?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bunraku_actors::model::{
-    Attempt, Cause, CauseCounts, EnvironmentName, EventSeq, JobHeader, JobId, JobSpec, NodeCounts, NodeIndex,
-    NodeState, Origin, Owner, TaskName, TransactionId,
+    Action, Attempt, Cause, CauseCounts, DeployAction, DeployOptions, EnvironmentName, EventSeq, JobHeader, JobId,
+    JobKind, JobSpec, NodeCounts, NodeIndex, NodeState, Origin, Owner, TaskAction, TaskName, TransactionId,
 };
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::columns::{Db, get, get_opt};
 use super::decision::Pending;
@@ -133,18 +133,33 @@ pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> 
     let found = statement
         .query_row([Db(job)], |row| {
             let retries: Option<String> = row.get(5)?;
-            Ok((get(row, 0)?, get_opt(row, 1)?, get(row, 2)?, get_opt(row, 3)?, get_opt(row, 4)?, retries))
+            // Counts that cannot be read are counted again: no list must fail for them.
+            Ok((
+                get(row, 0)?,
+                get_opt(row, 1)?,
+                get(row, 2).ok(),
+                get_opt(row, 3)?,
+                get_opt(row, 4).unwrap_or(None),
+                retries,
+            ))
         })
         .optional()?;
     let Some((state, stop, counts, finished_at, causes, retries)) = found else { return Ok(None) };
+    let counts: Option<NodeCounts> = counts;
     let history = history(connection, job)?;
     let header = match specs.header(connection, job) {
         Ok(header) => header,
         Err(fault) if fault.advice().is_some() => return Err(fault),
         Err(fault) => {
             tracing::error!(%job, error = %fault, "what was asked of a job cannot be read");
-            Arc::new(bare_header(connection, job, &counts, &history)?)
+            let node_count =
+                counts.as_ref().map_or_else(|| count_rows(connection, job), |counts| Ok(counts.total()))?;
+            Arc::new(bare_header(connection, job, node_count, &history)?)
         }
+    };
+    let counts = match counts {
+        Some(counts) => counts,
+        None => count_states(connection, job, header.node_count)?,
     };
     let causes = match causes {
         Some(causes) => causes,
@@ -163,11 +178,24 @@ fn count_causes(connection: &Connection, job: JobId, node_count: u32) -> Result<
     Ok(causes)
 }
 
+/// The counts by state of a job whose own cannot be read.
+fn count_states(connection: &Connection, job: JobId, node_count: u32) -> Result<NodeCounts, Fault> {
+    tracing::error!(%job, "the counts of a job cannot be read: its nodes are counted");
+    let mut counts = NodeCounts::default();
+    each_node(connection, job, node_count, |_, row| counts.add(row.state, 1))?;
+    Ok(counts)
+}
+
+fn count_rows(connection: &Connection, job: JobId) -> rusqlite::Result<u32> {
+    let count = "SELECT count(*) FROM job_nodes WHERE job = ?1";
+    connection.prepare_cached(count)?.query_row([Db(job)], |row| row.get(0))
+}
+
 /// What is known of a job whose header cannot be read: a list must not fail because of one of its jobs.
 fn bare_header(
     connection: &Connection,
     job: JobId,
-    counts: &NodeCounts,
+    node_count: u32,
     history: &[StateSpan],
 ) -> rusqlite::Result<JobHeader> {
     let mut statement =
@@ -185,7 +213,7 @@ fn bare_header(
             created_at: history.first().map_or(get(row, 4)?, |span| span.entered),
             concurrency: None,
             run_timeout: Duration::ZERO,
-            node_count: counts.total(),
+            node_count,
             origin: Origin::default(),
         })
     })
@@ -202,15 +230,52 @@ pub(super) fn history(connection: &Connection, job: JobId) -> rusqlite::Result<V
         .collect()
 }
 
-/// One job with all its nodes, or `None`.
+/// One job with all its nodes, or `None`. Where its counts are not those of its nodes, the nodes are right.
 pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<UnfinishedJob>, Fault> {
-    let Some(record) = job_record(connection, specs, job)? else { return Ok(None) };
+    let Some(mut record) = job_record(connection, specs, job)? else { return Ok(None) };
     let spec: Arc<JobSpec> = specs.spec(connection, job)?;
     let mut nodes = Vec::with_capacity(spec.nodes.len());
-    each_node(connection, job, record.header.node_count, |_, row| nodes.push(row.into_stored()))?;
+    let node_count = record.header.node_count;
+    if usize::try_from(node_count).ok() != Some(spec.nodes.len()) {
+        let named = spec.nodes.len();
+        return Err(Fault::Inconsistent(format!("job {job} has {node_count} nodes, and its specification {named}")));
+    }
+    let (mut counts, mut causes) = (NodeCounts::default(), CauseCounts::default());
+    each_node(connection, job, node_count, |_, row| {
+        counts.add(row.state, 1);
+        causes.add(row.cause, 1);
+        nodes.push(row.into_stored());
+    })?;
+    if counts != record.counts || causes != record.causes {
+        tracing::error!(%job, kept = ?record.counts, counted = ?counts, "the counts of a job are not those of its nodes");
+        (record.counts, record.causes) = (counts, causes);
+    }
     let read = "SELECT restored FROM jobs WHERE id = ?1";
     let restoration = connection.prepare_cached(read)?.query_row([Db(job)], |row| get(row, 0))?;
     Ok(Some(UnfinishedJob { record, spec, nodes, restoration }))
+}
+
+/// What a job ran whose specification cannot be read, as far as its row tells.
+pub(super) fn stand_in(connection: &Connection, job: JobId) -> Result<Action, Fault> {
+    let read = "SELECT kind, task, environment FROM jobs WHERE id = ?1";
+    let (kind, task, environment) = connection.prepare_cached(read)?.query_row([Db(job)], |row| {
+        Ok((get::<JobKind>(row, 0)?, row.get::<_, Option<String>>(1)?, row.get::<_, String>(2)?))
+    })?;
+    let task = task.and_then(|name| TaskName::parse(&name).ok());
+    Ok(match (kind, task) {
+        (JobKind::Task, Some(task)) => Action::Task(TaskAction {
+            task,
+            input: Map::new(),
+            metadata: json!({}),
+            files: Vec::new(),
+            noop: false,
+            environment,
+        }),
+        (JobKind::Task, None) => return Err(Fault::Inconsistent(format!("job {job} is of a task without a name"))),
+        (JobKind::Deploy, _) => {
+            Action::Deploy(DeployAction { enforced_environment: None, options: DeployOptions::default() })
+        }
+    })
 }
 
 /// A setting, if it was ever written.

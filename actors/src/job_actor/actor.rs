@@ -65,6 +65,8 @@ pub(super) struct JobActor {
     pub(super) spec: Arc<JobSpec>,
     pub(super) rules: Arc<Rules>,
     pub(super) limits: Arc<Limits>,
+    /// Nodes that have not started by then are skipped.
+    pub(super) start_deadline: DateTime<Utc>,
     pub(super) ports: Ports,
     pub(super) pool: Pool,
     pub(super) phase: Phase,
@@ -116,6 +118,9 @@ impl JobActor {
     pub(super) fn new(seed: JobSeed) -> Self {
         let record = &seed.job.record;
         let (id, spec) = (record.id, Arc::clone(&seed.job.spec));
+        // No further off than at the creation, whatever the clock showed then.
+        let time_for_starts = spec.start_deadline - spec.created_at;
+        let start_deadline = spec.start_deadline.min(seed.ports.clock.now() + time_for_starts);
         let rules = Arc::new(rules_of(&spec, &seed.limits, seed.settled_at));
         let mail = Mail {
             control: seed.control,
@@ -129,6 +134,7 @@ impl JobActor {
             kind: spec.kind(),
             rules,
             limits: seed.limits,
+            start_deadline,
             ports: seed.ports,
             pool: seed.pool,
             phase: Phase::Going,
@@ -339,7 +345,7 @@ impl JobActor {
 
     /// When the nodes that wait are skipped: a passed deadline ends nothing before settle time is over.
     fn starts_expire_at(&self) -> DateTime<Utc> {
-        self.spec.start_deadline.max(self.rules.settled_at)
+        self.start_deadline.max(self.rules.settled_at)
     }
 
     fn time_passed(&mut self) {

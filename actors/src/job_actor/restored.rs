@@ -8,8 +8,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
 use crate::inbox::Inbox;
 use crate::limits::Adopted;
 use crate::machine::{JobInput, judge};
@@ -52,7 +50,11 @@ impl JobActor {
                 let transaction = self.spec.transaction(node, Attempt::FIRST);
                 self.ports.transport.query_status(self.spec.node(node), transaction);
             }
-            RunSignal::Status(StatusAnswer::NeverArrived) => self.end_probe(node),
+            RunSignal::Status(StatusAnswer::NeverArrived) if self.can_tell(node) => self.end_probe(node),
+            RunSignal::Status(StatusAnswer::NeverArrived) => {
+                self.found(node);
+                self.end_unanswered(vec![node]);
+            }
             RunSignal::Accepted
             | RunSignal::CatalogReady
             | RunSignal::Ended(_)
@@ -65,6 +67,14 @@ impl JobActor {
             | RunSignal::CancelRefused(_)
             | RunSignal::Disconnected => {}
         }
+    }
+
+    /// Whether the agent that knows nothing of a run would know of it. Which spool it had after the backup is not known, but
+    /// one that is younger than the job is another than that of the time when the job began.
+    fn can_tell(&self, node: NodeIndex) -> bool {
+        let Some(session) = self.ports.transport.connection(self.spec.node(node)) else { return false };
+        let young = session.spool_made().is_some_and(|made| made > self.spec.created_at);
+        !session.contended && !young && (session.spool.is_some() || self.rules.resend_to_pxp_agents)
     }
 
     fn end_probe(&mut self, node: NodeIndex) {
@@ -84,7 +94,7 @@ impl JobActor {
         tracing::info!(job = %self.id, node = %name, "a run that the backup does not know");
         let link = self.ports.transport.connection(&name);
         let started_at = self.ports.clock.now();
-        let deadline = started_at.checked_add_signed(self.rules.run_timeout).unwrap_or(started_at + TimeDelta::days(1));
+        let deadline = self.deadline_after(started_at);
         let inputs = Inbox::default();
         let run = Run {
             transaction: self.spec.transaction(node, Attempt::FIRST),

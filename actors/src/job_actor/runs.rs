@@ -51,6 +51,11 @@ enum Origin {
 }
 
 impl JobActor {
+    /// The deadline of a run that starts at this time.
+    pub(super) fn deadline_after(&self, start: DateTime<Utc>) -> DateTime<Utc> {
+        start.checked_add_signed(self.rules.run_timeout).unwrap_or(start + TimeDelta::days(1))
+    }
+
     /// Takes up the runs that were started before this actor was: their outcome is asked for.
     pub(super) fn adopt_runs(&mut self, stored: &UnfinishedJob) {
         for (at, node) in (0..).zip(&stored.nodes) {
@@ -68,7 +73,8 @@ impl JobActor {
                 outlet: inputs.outlet(),
                 inputs: Some(inputs),
                 started_at: node.started_at.unwrap_or(now),
-                deadline: node.deadline.unwrap_or(now),
+                // One that was set under a clock that was ahead must not lie further off for it.
+                deadline: node.deadline.unwrap_or(now).min(self.deadline_after(now)),
                 spool: node.spool.clone(),
                 link,
                 accepted: node.accepted,
@@ -325,7 +331,7 @@ impl JobActor {
             }
             Write::NodeEnded { node, end, hold, .. } => {
                 self.log_end(node, &end);
-                self.run_over(node, hold);
+                self.run_over(node, end.cause, hold);
             }
             Write::NodeUnstarted { node, end, .. } => self.log_end(node, &end),
             Write::StopAccepted { mode, .. } => {
@@ -384,7 +390,7 @@ impl JobActor {
     }
 
     /// The end of a run is committed: its slot and turn are free, or pass to its hold.
-    fn run_over(&mut self, node: NodeIndex, hold: Option<DateTime<Utc>>) {
+    fn run_over(&mut self, node: NodeIndex, cause: Option<Cause>, hold: Option<DateTime<Utc>>) {
         let Some(run) = self.runs.remove(&node) else { return };
         let name = self.spec.node(node);
         let Some(until) = hold else {
@@ -399,6 +405,7 @@ impl JobActor {
             node: name.clone(),
             action: Arc::clone(&self.spec.action),
             spool: run.spool,
+            cause,
             until,
         }));
     }

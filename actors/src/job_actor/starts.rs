@@ -3,13 +3,11 @@
 //! A node that waits holds nothing. A slot is asked for as long as some node could use it; what no node can use goes
 //! back. A long pass is cut into pieces, so that other actors of the thread get their turn.
 
-use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
-use chrono::TimeDelta;
-
 use crate::inbox::Inbox;
 use crate::machine::JobInput;
 use crate::model::{Attempt, NodeIndex};
 use crate::ports::Connection;
+use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 
 use super::actor::{JobActor, Phase};
 use super::runs::Run;
@@ -33,7 +31,7 @@ impl JobActor {
     /// Uses the granted slots, and asks for as many as could be used.
     pub(super) fn start_nodes(&mut self, ctx: &mut Context<Self>) {
         // Between the job's deadline and the end of settle time nodes are kept, but none starts.
-        if self.phase != Phase::Going || self.spec.start_deadline <= self.ports.clock.now() {
+        if self.phase != Phase::Going || self.start_deadline <= self.ports.clock.now() {
             self.start_nothing();
             return;
         }
@@ -109,7 +107,7 @@ impl JobActor {
         // From here on its runner asks.
         self.probes.remove(&node);
         let started_at = self.ports.clock.now();
-        let deadline = started_at.checked_add_signed(self.rules.run_timeout).unwrap_or(started_at + TimeDelta::days(1));
+        let deadline = self.deadline_after(started_at);
         let inputs = Inbox::default();
         let run = Run {
             transaction: self.spec.transaction(node, Attempt::FIRST),

@@ -32,13 +32,14 @@ pub fn judge(node: &CertName, action: &Action, outcome: RunOutcome, canceled: Ca
     }
 }
 
-/// Judges what an agent says of a run whose node has ended without its word; `None` while the run goes on.
+/// Judges what an agent says of a run whose node has ended without its word; `None` while the run goes on. `ending` says why
+/// the agent was told to end it, if it was.
 #[must_use]
-pub fn judge_late(node: &CertName, action: &Action, answer: StatusAnswer) -> Option<NodeEnd> {
+pub fn judge_late(node: &CertName, action: &Action, answer: StatusAnswer, ending: Option<Cause>) -> Option<NodeEnd> {
     let unknown = |cause, reason: &str| errored(node, Words::of(action.kind()), cause, reason);
     match answer {
         StatusAnswer::Running => None,
-        StatusAnswer::Over(outcome) => Some(judge(node, action, outcome, Cause::OutcomeUnknown)),
+        StatusAnswer::Over(outcome) => Some(judge(node, action, outcome, ending.unwrap_or(Cause::OutcomeUnknown))),
         StatusAnswer::NeverArrived => Some(unknown(Cause::Undeliverable, "the agent does not know the request")),
         StatusAnswer::Unknown(words) => {
             let reason = format!("the agent does not know how the run ended: {words}");

@@ -276,11 +276,23 @@ pub struct Held {
     pub action: Arc<Action>,
     /// The spool that the agent named when the run was started: only that one can tell that it knows nothing of it.
     pub spool: Option<String>,
+    /// Why the run counts as over.
+    pub cause: Option<Cause>,
     /// When it ends by itself.
     pub until: DateTime<Utc>,
 }
 
 impl Held {
+    /// Why the run is to be ended, if it is: its agent has not said that it was.
+    #[must_use]
+    pub fn ending(&self) -> Option<Cause> {
+        match self.cause {
+            Some(Cause::Abandoned) => Some(Cause::StoppedByForce),
+            Some(Cause::TimedOut) => Some(Cause::TimedOut),
+            _ => None,
+        }
+    }
+
     /// Deploy or task: which of the node's turns it keeps.
     #[must_use]
     pub fn kind(&self) -> JobKind {

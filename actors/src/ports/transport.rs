@@ -47,12 +47,22 @@ pub struct Connection {
     /// Increases with every session of the process; a newer session has a higher one.
     pub generation: u64,
     pub since: DateTime<Utc>,
-    /// Set by our own agent in its upgrade request: its spool's random id; it then understands `bunraku cancel`.
+    /// Set by our own agent in its upgrade request: its spool's id; it then understands `bunraku cancel`.
     pub spool: Option<String>,
     /// Name and version of the agent as it calls itself.
     pub agent: Option<String>,
     /// Two sessions with this certname keep superseding each other.
     pub contended: bool,
+}
+
+impl Connection {
+    /// When the spool was made, by the node's clock: our own agent's ids tell (UUID version 7).
+    #[must_use]
+    pub fn spool_made(&self) -> Option<DateTime<Utc>> {
+        let id = uuid::Uuid::try_parse(self.spool.as_deref()?).ok()?;
+        let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+        DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+    }
 }
 
 /// The answer to a status query (PXP §10.5).

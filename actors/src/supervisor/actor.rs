@@ -108,6 +108,24 @@ impl Supervisor {
         .start()
     }
 
+    /// Nothing is open, and nothing is about to be.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.creating == 0 && self.holds.is_empty()
+    }
+
+    /// Once settle time is over it stays so, whatever time the clock takes next.
+    pub(super) fn note_settled(&mut self) {
+        if self.settled_at <= self.ports.clock.now() {
+            self.settled_at = DateTime::<Utc>::MIN_UTC;
+        }
+    }
+
+    /// When settle time is over; it never lies further ahead than it is long.
+    fn settled_at(&self) -> DateTime<Utc> {
+        let settle_time = chrono::TimeDelta::from_std(self.limits.settle_time).unwrap_or_default();
+        self.settled_at.min(self.ports.clock.now() + settle_time)
+    }
+
     /// Gives a job its actor. A rebuilt one keeps its number of crashes.
     pub(super) fn start_job(&mut self, job: UnfinishedJob, control: Inbox<Control>, crashes: u32) {
         let id = job.record.id;
@@ -131,7 +149,7 @@ impl Supervisor {
             job,
             ports: self.ports.clone(),
             limits: Arc::clone(&self.limits),
-            settled_at: self.settled_at,
+            settled_at: self.settled_at(),
             pool: self.pool.clone(),
             control,
             guard: Guard::new(id, self.notes.clone()),

@@ -3,7 +3,8 @@
 //! Each is asked about when it is left, at every reconnect of its node and every [`ASK_EVERY`]. It ends with any answer
 //! but *running* (that nothing is known of the run, or that it is canceled, counts from its own agent only: another one with the same certname, or
 //! one whose spool was exchanged, cannot know), or when its time is over; its end is committed before what it keeps is given back. The answer is kept
-//! with the node, and changes neither state nor count: the first committed end has won.
+//! with the node, and changes neither state nor count: the first committed end has won. An agent that could not be told that
+//! the run is to end is told at its next connection.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +52,11 @@ impl Holds {
         self.all().filter(|held| held.job == job).map(|held| held.transaction).collect()
     }
 
+    /// Whether none counts any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.ending.is_empty()
+    }
+
     /// Whether this one is known already.
     pub(super) fn knows(&self, transaction: TransactionId) -> bool {
         self.all().any(|held| held.transaction == transaction)
@@ -65,6 +71,12 @@ impl Holds {
         let Some(Hold { held, .. }) = self.open.get(&number) else { return false };
         let session = self.transport.connection(&held.node);
         session.is_some_and(|session| !session.contended && session.spool == held.spool)
+    }
+
+    fn cancel(&self, number: u64) {
+        if let Some(Hold { held, .. }) = self.open.get(&number).filter(|hold| hold.held.ending().is_some()) {
+            self.transport.cancel(&held.node, held.transaction);
+        }
     }
 
     fn ask(&self, number: u64) {
@@ -87,7 +99,9 @@ impl Supervisor {
         let watcher = next_watcher();
         transport.watch(&held.node, watcher, outlet.clone());
         transport.expect(&held.node, held.transaction, held.kind(), outlet);
+        // One that was left under a clock that was ahead must not last longer for it.
         let left = (held.until - self.ports.clock.now()).to_std().unwrap_or(Duration::ZERO);
+        let left = left.min(self.limits.abandoned_hold);
         let runs_out = ctx.run_later(left, move |supervisor, ctx| {
             if let Some(hold) = supervisor.holds.open.get(&number) {
                 let Held { job, node, transaction, .. } = &hold.held;
@@ -97,13 +111,17 @@ impl Supervisor {
         });
         let asks = ctx.run_interval(ASK_EVERY, move |supervisor, _| supervisor.holds.ask(number));
         self.holds.open.insert(number, Hold { held, watcher, timers: [runs_out, asks] });
+        self.holds.cancel(number);
         self.holds.ask(number);
     }
 
     /// A signal for a held run or its node.
     pub(super) fn hold_signal(&mut self, number: u64, signal: RunSignal, ctx: &mut Context<Self>) {
         match signal {
-            RunSignal::Connected(_) => self.holds.ask(number),
+            RunSignal::Connected(_) => {
+                self.holds.cancel(number);
+                self.holds.ask(number);
+            }
             // Another agent with this certname made sure that nothing begins there.
             RunSignal::Ended(RunOutcome::Canceled { .. })
             | RunSignal::Status(StatusAnswer::NeverArrived | StatusAnswer::Over(RunOutcome::Canceled { .. }))
@@ -125,7 +143,7 @@ impl Supervisor {
 
     fn late_answer(&mut self, number: u64, answer: StatusAnswer, ctx: &mut Context<Self>) {
         let Some(Hold { held, .. }) = self.holds.open.get(&number) else { return };
-        let end = judge_late(&held.node, &held.action, answer);
+        let end = judge_late(&held.node, &held.action, answer, held.ending());
         let late = end.map(|end| Box::new(LateAnswer::of(end, self.ports.clock.now())));
         self.end_hold(number, late, ctx);
     }

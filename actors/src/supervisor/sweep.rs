@@ -55,6 +55,10 @@ impl Supervisor {
         for entry in self.jobs.values() {
             entry.control.send(Control::Beat(self.beats));
         }
+        if self.is_idle() {
+            self.note_settled();
+            self.ports.clock.nothing_is_open();
+        }
         if self.beats.is_multiple_of(SWEEP) {
             self.sweep(ctx);
         }

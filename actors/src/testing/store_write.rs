@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::model::{
-    Attempt, CertName, EventKind, EventRecord, EventSeq, JobId, JobState, NodeEnd, NodeIndex, NodeState, StopMode,
+    Attempt, Cause, CertName, EventKind, EventRecord, EventSeq, JobId, JobState, NodeEnd, NodeIndex, NodeState,
+    StopMode,
 };
 use crate::ports::{Held, NewJob, NodeRecord, Refusal, Restoration, StateSpan, StoredNode, Write};
 
@@ -80,7 +81,7 @@ impl Rows {
             Write::NodeEnded { job, node, at, end, hold } => {
                 self.shift(job, node, &[NodeState::Running], end.state)?;
                 if let Some(until) = hold {
-                    self.hold(job, node, until)?;
+                    self.hold(job, node, end.cause, until)?;
                 }
                 self.end(job, node, at, Arc::unwrap_or_clone(end))
             }
@@ -194,14 +195,14 @@ impl Rows {
         self.node_event(job, node, kind, at, end.result, end.message)
     }
 
-    fn hold(&mut self, job: JobId, node: NodeIndex, until: DateTime<Utc>) -> Checked {
+    fn hold(&mut self, job: JobId, node: NodeIndex, cause: Option<Cause>, until: DateTime<Utc>) -> Checked {
         let row = self.job(job)?;
         let action = Arc::clone(&row.spec.action);
         let name = row.spec.node(node).clone();
         let attempt = row.nodes[node.at()].stored.attempt.unwrap_or(Attempt::FIRST);
         let transaction = row.spec.transaction(node, attempt);
         let spool = row.nodes[node.at()].stored.spool.clone();
-        self.holds.insert(transaction, Held { transaction, job, node: name, action, spool, until });
+        self.holds.insert(transaction, Held { transaction, job, node: name, action, spool, cause, until });
         Ok(())
     }
 

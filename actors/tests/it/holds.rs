@@ -220,3 +220,32 @@ fn never_twice_a_request_is_for_the_agent_that_it_was_started_for() {
         assert_eq!((world.agents.sends().len(), world.agents.executions().len()), (0, 0));
     });
 }
+
+#[test]
+fn stop_is_graceful_an_agent_that_was_away_is_told_of_the_force_when_it_returns() {
+    for restart in [false, true] {
+        let (world, nodes) = World::flat(limits(), 1, &Script { run_for: seconds(5_000), ..Script::default() });
+        let job = world.live(async |service| {
+            let job = service.deploy(&nodes, 0).await;
+            service.reached(job, NodeState::Running, 1).await;
+            world.agents.disconnect(&nodes[0]);
+            service.engine.stop(job, StopMode::Force).await.unwrap();
+            assert_eq!(service.end(job).await, JobState::Stopped);
+            assert_eq!(service.cause(job, &nodes[0]), "abandoned");
+            if !restart {
+                comes_back_and_is_ended(&world, job, &nodes[0]).await;
+            }
+            job
+        });
+        if restart {
+            world.live(async |_| comes_back_and_is_ended(&world, job, &nodes[0]).await);
+        }
+    }
+}
+
+async fn comes_back_and_is_ended(world: &World, job: JobId, node: &CertName) {
+    tokio::time::sleep(seconds(60)).await;
+    world.agents.connect(node);
+    until("the agent ends it", async || late(world, job, node).is_some()).await;
+    assert_eq!(late(world, job, node).unwrap().cause, Some(Cause::StoppedByForce));
+}

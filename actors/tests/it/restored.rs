@@ -146,6 +146,29 @@ fn a_spool_that_is_gone_makes_a_restored_start_unknown() {
     });
 }
 
+#[test]
+fn never_twice_a_spool_that_is_younger_than_the_job_cannot_tell_that_nothing_ran() {
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(20)));
+    let created = world.live(async |service| {
+        assert_eq!(service.end(job).await, JobState::Finished);
+        service.record(job).await.header.created_at
+    });
+    world.store.restore(backup);
+    let made = uuid::Timestamp::from_unix(uuid::NoContext, created.timestamp().cast_unsigned() + 60, 0);
+    world.agents.wipe(&nodes[5]);
+    let spool = uuid::Uuid::new_v7(made).to_string();
+    world.agents.script(&nodes[5], Script { spool: Some(spool), ..Script::lasting(seconds(20)) });
+    world.agents.connect(&nodes[5]);
+    world.live(async |service| {
+        until("it is given up", async || service.cause(job, &nodes[5]) == "outcome_unknown").await;
+        service.engine.resume(job).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Failed);
+        let sends = |node: &CertName| world.agents.sends().iter().filter(|(_, to, _)| to == node).count();
+        assert_eq!(sends(&nodes[5]), 1, "it may have run, and did: that was before the spool was made");
+        assert_eq!(service.record(job).await.counts.get(NodeState::Finished), 5);
+    });
+}
+
 /// A job over `n0000` and, behind it, `n0001`, and a copy of the store from the time before the second started; both ran.
 fn in_order_until_backup() -> (World, Vec<CertName>, JobId, Backup) {
     let nodes = numbered(2);

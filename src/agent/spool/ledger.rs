@@ -61,6 +61,24 @@ impl Ledger {
         end.file.sync_data()
     }
 
+    /// Whether the run was started, by this agent or an earlier one. Reads all of the file: for the rare moments in which
+    /// nothing else is known of a run. False as well when the file was replaced: see [`Spool::is_in_place`].
+    ///
+    /// [`Spool::is_in_place`]: super::Spool::is_in_place
+    pub(in crate::agent) fn names(&self, transaction: Uuid) -> io::Result<bool> {
+        let mut lines = BufReader::new(File::open(&self.path)?);
+        let mut text = Vec::new();
+        while lines.read_until(b'\n', &mut text)? > 0 {
+            // Of a torn line the run was never started.
+            let line = serde_json::from_slice::<LedgerLine>(&text);
+            if line.is_ok_and(|line| line.transaction_id == transaction) {
+                return Ok(true);
+            }
+            text.clear();
+        }
+        Ok(false)
+    }
+
     /// The lines from this byte on, as many as one answer may hold.
     pub(in crate::agent) fn page(&self, from: u64) -> io::Result<LedgerResults> {
         let mut file = File::open(&self.path)?;
@@ -128,5 +146,7 @@ mod tests {
         assert_eq!((&found[..900], found[900]), (&ids[..], Uuid::from_u128(999)));
         assert!(pages > 1 && unreadable == 1, "{pages} pages, {unreadable} unreadable");
         assert_eq!(ledger.page(1 << 40).unwrap(), LedgerResults::default(), "behind the end is nothing");
+        let named = [0, 899, 999, 900].map(|id| ledger.names(Uuid::from_u128(id)).unwrap());
+        assert_eq!(named, [true, true, true, false]);
     }
 }

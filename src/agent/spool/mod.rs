@@ -20,6 +20,7 @@ mod purge;
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -29,6 +30,7 @@ pub(super) use metadata::{Metadata, Outcome, RunStatus};
 
 use super::files::{self, SHARED, make_directory, write_atomic};
 
+const LOCK: &str = "lock";
 const METADATA: &str = "metadata";
 const OUTCOME: &str = "outcome.json";
 const CANCELED: &str = "canceled";
@@ -44,6 +46,18 @@ const UNFINISHED: &str = ".new-";
 pub(super) struct Spool {
     root: PathBuf,
     id: Uuid,
+    /// The lock file that this process holds.
+    lock: Inode,
+}
+
+/// Which file it is, whatever stands at its path by now: device and number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Inode(u64, u64);
+
+impl Inode {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
 }
 
 /// Held while an agent uses the spool; two agents on one spool could start a run twice.
@@ -77,21 +91,28 @@ impl Spool {
         make_directory(root).map_err(unusable)?;
         // The work runs elsewhere and is given absolute paths.
         let absolute = fs::canonicalize(root).map_err(unusable)?;
-        let file = fs::File::create(absolute.join("lock")).map_err(unusable)?;
+        let file = fs::File::create(absolute.join(LOCK)).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(SpoolError::InUse { path: root.to_owned() }),
             Err(fs::TryLockError::Error(error)) => return Err(unusable(error)),
         }
         let id = read_or_create_id(&absolute.join("id")).map_err(unusable)?;
-        let spool = Self { root: absolute, id };
+        let lock = Inode::of(&file.metadata().map_err(unusable)?);
+        let spool = Self { root: absolute, id, lock };
         spool.remove_unfinished().map_err(unusable)?;
         Ok((spool, SpoolLock { file }))
     }
 
-    /// The random name of this spool: new when the spool is new.
+    /// The random name of this spool: new when the spool is new. Its first part tells when that was.
     pub(super) fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Whether the directory is still the one that was opened. Where somebody removed or replaced it, what is not in it may
+    /// have run all the same, and another agent may be using it.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::metadata(self.root.join(LOCK)).is_ok_and(|found| Inode::of(&found) == self.lock)
     }
 
     /// The directory that holds the spool's own files.
@@ -200,7 +221,7 @@ fn read_or_create_id(path: &Path) -> io::Result<Uuid> {
     match fs::read_to_string(path) {
         Ok(text) => Uuid::try_parse(text.trim()).map_err(io::Error::other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let id = Uuid::new_v4();
+            let id = Uuid::now_v7();
             write_atomic(path, format!("{id}\n").as_bytes(), SHARED)?;
             Ok(id)
         }

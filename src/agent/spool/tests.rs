@@ -25,6 +25,19 @@ fn a_spool_keeps_its_id_and_serves_one_agent() {
 }
 
 #[test]
+fn a_spool_that_was_removed_or_replaced_is_not_in_place() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("spool");
+    let (spool, _lock) = Spool::open(&root).unwrap();
+    assert!(spool.is_in_place());
+    std::fs::rename(&root, parent.path().join("aside")).unwrap();
+    assert!(!spool.is_in_place(), "removed");
+    let (other, _other_lock) = Spool::open(&root).unwrap();
+    assert!(other.is_in_place() && !spool.is_in_place(), "replaced");
+    assert!(spool.id() < other.id(), "the id tells which spool is the older");
+}
+
+#[test]
 fn a_transaction_is_created_once_and_ends_with_an_outcome() {
     let directory = tempfile::tempdir().unwrap();
     let (spool, _lock) = Spool::open(directory.path()).unwrap();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{CertName, JobId, JobKind, JobSpec, JobType, NodeIndex};
+use bunraku_actors::model::{Cause, CertName, JobId, JobKind, JobSpec, JobType, NodeIndex};
 use bunraku_actors::ports::{Held, JobOrder, JobQuery, JobRecord, Page, UnfinishedJob};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
-use crate::store::columns::{Db, behind_shown, get};
+use crate::store::columns::{Db, behind_shown, get, get_opt};
 use crate::store::fault::{Fault, leave_out};
 use crate::store::rows;
 use crate::store::specs::{Specs, header_weight};
@@ -33,7 +33,15 @@ pub(in crate::store) fn jobs(
     let mut items = Vec::new();
     let mut bytes = 0;
     for id in ids {
-        let Some(record) = rows::job_record(connection, specs, id?)? else { continue };
+        let id = id?;
+        let record = match rows::job_record(connection, specs, id) {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(fault) => {
+                leave_out(id, fault)?;
+                continue;
+            }
+        };
         bytes += header_weight(&record.header);
         items.push(record);
         if bytes >= PAGE_BYTES {
@@ -63,27 +71,29 @@ pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<
     let mut holds = Vec::new();
     while let Some(row) = rows.next()? {
         let (job, node): (_, CertName) = (get(row, 1)?, get(row, 2)?);
-        match specs.spec(connection, job) {
-            Ok(spec) => holds.push(Held {
-                transaction: get(row, 0)?,
-                job,
-                spool: spool_of(connection, job, spec.index_of(&node))?,
-                node,
-                action: Arc::clone(&spec.action),
-                until: get(row, 3)?,
-            }),
-            Err(fault) => leave_out(job, fault)?,
-        }
+        let (transaction, until) = (get(row, 0)?, get(row, 3)?);
+        let (action, (spool, cause)) = match specs.spec(connection, job) {
+            Ok(spec) => (Arc::clone(&spec.action), start_and_end(connection, job, spec.index_of(&node))?),
+            Err(fault) if fault.advice().is_some() => return Err(fault),
+            // It keeps its node all the same.
+            Err(_) => (Arc::new(rows::stand_in(connection, job)?), (None, None)),
+        };
+        holds.push(Held { transaction, job, node, action, spool, cause, until });
     }
     Ok(holds)
 }
 
-/// The spool that a node's agent named at the start.
-fn spool_of(connection: &Connection, job: JobId, node: Option<NodeIndex>) -> Result<Option<String>, Fault> {
-    let Some(node) = node else { return Ok(None) };
-    let read = "SELECT spool FROM job_nodes WHERE job = ?1 AND node = ?2";
-    let spool = connection.prepare_cached(read)?.query_row((Db(job), Db(node)), |row| row.get(0)).optional()?;
-    Ok(spool.flatten())
+/// The spool that a node's agent named at the start, and the cause of the end.
+fn start_and_end(
+    connection: &Connection,
+    job: JobId,
+    node: Option<NodeIndex>,
+) -> Result<(Option<String>, Option<Cause>), Fault> {
+    let Some(node) = node else { return Ok((None, None)) };
+    let read = "SELECT spool, cause FROM job_nodes WHERE job = ?1 AND node = ?2";
+    let mut statement = connection.prepare_cached(read)?;
+    let found = statement.query_row((Db(job), Db(node)), |row| Ok((row.get(0)?, get_opt(row, 1)?))).optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 /// The specifications of these jobs.

@@ -1,15 +1,19 @@
 //! The end of jobs that cannot be read: nobody could carry them on, and a job must not stay unfinished for ever.
 //!
-//! Their nodes' names are in what cannot be read, so the nodes get no events and no holds; rows, counts and the job's own
-//! last event tell what became of it.
+//! Their nodes get no events: rows, counts and the job's own last event tell what became of it. Runs that were going on
+//! leave holds, as far as the nodes' names can still be read.
 
-use bunraku_actors::model::{Cause, CauseCounts, EventKind, JobId, JobState, NodeCounts, NodeState};
-use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use bunraku_actors::model::{
+    Cause, CauseCounts, CertName, EventKind, JobId, JobState, NodeCounts, NodeIndex, NodeState, StopMode, TransactionId,
+};
+use bunraku_actors::ports::JobRecord;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::group::Counters;
-use crate::store::columns::{Db, get, get_opt};
+use crate::store::columns::{Db, get, get_opt, get_packed};
 use crate::store::fault::Fault;
 
 /// What the job's own row says.
@@ -21,10 +25,29 @@ struct Row {
     now: DateTime<Utc>,
 }
 
-/// Ends the job in a transaction of its own.
-pub(super) fn end(connection: &Connection, job: JobId, reason: &str) -> Result<(), Fault> {
+/// What of a specification tells whose nodes they are. A release that cannot read the rest may still read this.
+#[derive(Deserialize)]
+struct Names {
+    nodes: Vec<CertName>,
+}
+
+/// Writes counts that were not those of the nodes. Not vital: they are counted at each start.
+pub(super) fn correct_counts(connection: &Connection, counted: &JobRecord) {
+    let update = "UPDATE jobs SET counts = ?2, causes = ?3 WHERE id = ?1 AND (counts, causes) IS NOT (?2, ?3)";
+    let written = connection
+        .prepare_cached(update)
+        .and_then(|mut update| update.execute(params![Db(counted.id), Db(counted.counts), Db(&counted.causes)]));
+    if let Err(error) = written {
+        tracing::warn!(job = %counted.id, %error, "the counts of a job could not be put right");
+    }
+}
+
+/// Ends the job in a transaction of its own. Runs that go on are held for as long as said.
+pub(super) fn end(connection: &Connection, job: JobId, reason: &str, held_for: TimeDelta) -> Result<(), Fault> {
     let transaction = connection.unchecked_transaction()?;
     let mut row = read(&transaction, job)?;
+    let until = row.now.checked_add_signed(held_for).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    hold_running(&transaction, job, until)?;
     let mut causes = row.causes.take().unwrap_or_default();
     for (from, to, cause) in [
         (NodeState::New, NodeState::Skipped, Cause::JobBroken),
@@ -73,11 +96,51 @@ fn read(connection: &Connection, job: JobId) -> rusqlite::Result<Row> {
     let sql =
         "SELECT stop, counts, causes, CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER) FROM jobs WHERE id = ?1";
     connection.prepare_cached(sql)?.query_row([Db(job)], |row| {
+        let counts: Option<NodeCounts> = get(row, 1).ok();
         Ok(Row {
-            stopping: get_opt::<bunraku_actors::model::StopMode>(row, 0)?.is_some(),
-            counts: get(row, 1)?,
-            causes: get_opt(row, 2)?,
+            stopping: !matches!(get_opt::<StopMode>(row, 0), Ok(None)),
+            counts: counts.map_or_else(|| count(connection, job), Ok)?,
+            causes: get_opt(row, 2).unwrap_or_default(),
             now: get(row, 3)?,
         })
     })
+}
+
+/// Counts the rows that say how their node is.
+fn count(connection: &Connection, job: JobId) -> rusqlite::Result<NodeCounts> {
+    let read = "SELECT state, count(*) FROM job_nodes WHERE job = ?1 GROUP BY state";
+    let mut statement = connection.prepare_cached(read)?;
+    let mut rows = statement.query([Db(job)])?;
+    let mut counts = NodeCounts::default();
+    while let Some(row) = rows.next()? {
+        if let Ok(state) = get(row, 0) {
+            counts.add(state, row.get(1)?);
+        }
+    }
+    Ok(counts)
+}
+
+fn hold_running(connection: &Connection, job: JobId, until: DateTime<Utc>) -> Result<(), Fault> {
+    let running = "SELECT node, transaction_id FROM job_nodes WHERE job = ?1 AND state = 'running'";
+    let running: Vec<(NodeIndex, TransactionId)> = connection
+        .prepare_cached(running)?
+        .query_map([Db(job)], |row| Ok((get(row, 0)?, get(row, 1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    if running.is_empty() {
+        return Ok(());
+    }
+    let read = "SELECT spec FROM job_specs WHERE job = ?1";
+    let names = connection.prepare_cached(read)?.query_row([Db(job)], |row| get_packed::<Names>(row, 0)).optional();
+    let names = names.ok().flatten().flatten().map_or_else(Vec::new, |names| names.nodes);
+    let insert = "INSERT OR REPLACE INTO holds (transaction_id, job, node, until) VALUES (?1, ?2, ?3, ?4)";
+    let mut insert = connection.prepare_cached(insert)?;
+    for (node, transaction) in running {
+        match names.get(node.at()) {
+            Some(name) => drop(insert.execute(params![Db(transaction), Db(job), name.as_str(), Db(until)])?),
+            None => {
+                tracing::error!(%job, node = node.0, %transaction, "a run may be going on, on a node whose name is lost")
+            }
+        }
+    }
+    Ok(())
 }

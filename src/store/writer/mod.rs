@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use bunraku_actors::model::{JobId, NodeState};
 use bunraku_actors::ports::{StoreError, UnfinishedJob};
+use chrono::TimeDelta;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -72,6 +73,7 @@ impl Writer {
         connection: Connection,
         high_water: HighWater,
         shared: Arc<Shared>,
+        abandoned_hold: TimeDelta,
     ) -> Result<(Self, watch::Receiver<Outstanding>), Fault> {
         let (mut decisions, unreadable) = decision::load_all(&connection)?;
         let mut broken: BTreeMap<JobId, String> = BTreeMap::new();
@@ -82,7 +84,11 @@ impl Writer {
         }
         for job in rows::unfinished_ids(&connection)? {
             match rows::whole_job(&connection, &shared.specs, job) {
-                Ok(whole) => shared.change_open_runs(whole.iter().flat_map(running_nodes)),
+                Ok(Some(whole)) => {
+                    broken::correct_counts(&connection, &whole.record);
+                    shared.change_open_runs(running_nodes(&whole));
+                }
+                Ok(None) => {}
                 Err(fault) => {
                     broken.insert(job, fault.to_string());
                     leave_out(job, fault)?;
@@ -92,7 +98,7 @@ impl Writer {
         // Their chunks could not be written either.
         decisions.retain(|decision| !broken.contains_key(&decision.job));
         for (job, reason) in &broken {
-            broken::end(&connection, *job, reason)?;
+            broken::end(&connection, *job, reason, abandoned_hold)?;
         }
         let decisions = VecDeque::from(decisions);
         let mut counts = Outstanding::new();

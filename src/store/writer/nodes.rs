@@ -173,7 +173,13 @@ impl Group<'_> {
             .query_row([Db(transaction)], |row| Ok((get(row, 0)?, get(row, 1)?)))
             .optional()?;
         let (Some((job, name)), Some(late)) = (held, late) else { return Ok(()) };
-        let Some(node) = self.specs.spec(self.connection, job)?.index_of(&name) else {
+        let spec = match self.specs.spec(self.connection, job) {
+            Ok(spec) => spec,
+            Err(fault) if fault.advice().is_some() => return Err(fault),
+            // Which of the nodes it was cannot be told any more. The hold ends.
+            Err(_) => return Ok(()),
+        };
+        let Some(node) = spec.index_of(&name) else {
             return Err(Fault::Inconsistent(format!("{name} has a hold of job {job}, which has no such node")));
         };
         self.connection

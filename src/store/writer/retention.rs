@@ -105,10 +105,14 @@ impl Writer {
                     let _ = reply.send(Ok(pass.pruned));
                 }
             }
-            // The transaction has told of the trouble; the same step is tried again after it.
+            // What was begun is gone on with by the next pass. Tried again at once, a file system that is all but full would
+            // keep the thread busy with this alone: small writes go well there, and end the trouble each time.
             Err(fault) => {
-                tracing::warn!(error = %fault, "what is too old could not be removed yet");
-                self.retention.0 = Some(pass);
+                let error = StoreError::from(fault);
+                for reply in pass.replies {
+                    // Nobody waiting is fine.
+                    let _ = reply.send(Err(error.clone()));
+                }
             }
         }
     }

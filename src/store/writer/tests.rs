@@ -82,7 +82,8 @@ fn many_small_skips_in_one_group_do_not_make_a_large_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bunraku.db");
     let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
-    let (mut writer, outstanding) = Writer::new(connection, HighWater::open(&path), Arc::new(Shared::new())).unwrap();
+    let (mut writer, outstanding) =
+        Writer::new(connection, HighWater::open(&path), Arc::new(Shared::new()), chrono::TimeDelta::zero()).unwrap();
     let (reply, mut answer) = oneshot::channel();
     commit(&mut writer, Request::Create(Box::new(PackedJob::new(new_job()).unwrap()), reply));
     let job = answer.try_recv().unwrap().unwrap();

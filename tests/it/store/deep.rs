@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bunraku_actors::model::{Cause, EventKind, JobId, JobState, NodeState};
+use bunraku_actors::model::{
+    Attempt, Cause, EventKind, JobId, JobKind, JobSpec, JobState, LateAnswer, NodeIndex, NodeState,
+};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, Write};
 use serde_json::{Value, json};
 
@@ -87,6 +89,68 @@ async fn never_stuck_a_job_that_cannot_be_read_is_ended_and_the_others_go_on() {
     store.settled(JobId(3)).await.unwrap();
     assert_eq!(store.trouble(), None);
     assert_eq!(store.create_job(new_job(deploy_spec(1))).await.unwrap(), JobId(4));
+}
+
+/// A job with a running node, `spoil` applied to its rows while the store is closed, and the store opened again.
+async fn spoiled(spoil: &str) -> (Fixture, JobSpec) {
+    let fixture = Fixture::new();
+    let spec = deploy_spec(3);
+    let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    fixture.store.append(vec![started(&spec, job, 1, 1)]).await.unwrap();
+    fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    fixture.store.close().await;
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bunraku.db")).unwrap();
+    other.execute_batch(spoil).unwrap();
+    drop(other);
+    (Fixture::over(fixture.folder), spec)
+}
+
+#[tokio::test]
+async fn one_row_that_cannot_be_read_takes_no_other_along() {
+    for spoil in [
+        "UPDATE jobs SET counts = 'nonsense' WHERE id = 1",
+        "UPDATE jobs SET causes = 'nonsense' WHERE id = 1",
+        "UPDATE jobs SET counts = (SELECT counts FROM jobs WHERE id = 2) WHERE id = 1",
+        "UPDATE jobs SET state = 'nonsense' WHERE id = 1",
+        "UPDATE jobs SET counts = 'nonsense'; UPDATE job_specs SET spec = x'00', header = x'00' WHERE job = 1",
+        "UPDATE job_nodes SET state = 'nonsense' WHERE job = 1",
+        "DELETE FROM job_nodes WHERE job = 1 AND node = 1",
+        "DELETE FROM job_specs WHERE job = 1",
+    ] {
+        let (fixture, spec) = spoiled(spoil).await;
+        let store = &fixture.store;
+        let listed = store.jobs(all_jobs(JobOrder::Name, false)).await.unwrap();
+        assert_eq!(listed.items.len(), 2, "{spoil}");
+        let taken_up = store.unfinished().await.unwrap();
+        assert_eq!(taken_up.last().unwrap().record.id, JobId(2), "{spoil}");
+        store.append(vec![started(&spec, JobId(2), 0, 1), ended(JobId(2), 0, 2, NodeState::Finished)]).await.unwrap();
+        if taken_up.len() == 2 {
+            store.append(vec![ended(JobId(1), 1, 2, NodeState::Finished), skipped(JobId(1), [0, 2], 3)]).await.unwrap();
+            let over = Write::JobEnded { job: JobId(1), state: JobState::Failed, at: at(4) };
+            store.append(vec![over]).await.unwrap();
+        }
+        let first = store.job(JobId(1)).await.unwrap().unwrap();
+        assert!(first.state.is_terminal() && first.counts.all_over(), "{spoil}: {first:?}");
+        assert_eq!(store.trouble(), None, "{spoil}");
+    }
+}
+
+#[tokio::test]
+async fn limits_hold_exactly_a_run_of_a_job_that_cannot_be_read_keeps_its_node() {
+    let (fixture, spec) = spoiled(
+        "UPDATE job_specs SET spec = (SELECT CAST(x'00' || CAST('{\"nodes\":[\"a\",\"b\",\"c\"]}' AS BLOB) AS BLOB)) \
+         WHERE job = 1",
+    )
+    .await;
+    let store = &fixture.store;
+    assert!(store.job(JobId(1)).await.unwrap().unwrap().state.is_terminal());
+    let holds = store.holds().await.unwrap();
+    let [held] = &holds[..] else { panic!("{holds:?}") };
+    assert_eq!((held.job, held.node.as_str(), held.kind()), (JobId(1), "b", JobKind::Deploy));
+    assert_eq!(held.transaction, spec.transaction(NodeIndex(1), Attempt::FIRST));
+    let late = Some(Box::new(LateAnswer::of(end_of(NodeState::Finished), at(9))));
+    store.append(vec![Write::HoldEnded { transaction: held.transaction, late }]).await.unwrap();
+    assert_eq!(store.holds().await.unwrap(), []);
 }
 
 #[tokio::test]
