@@ -30,12 +30,12 @@ fn look_up(agent: &Agent, transaction: Uuid) -> std::io::Result<Record> {
             _ => Record::Unfinished,
         });
     }
-    let started = agent.ledger.names(transaction)?;
+    let started = agent.ledger.names(transaction);
     // Looked at last: it vouches for all that was not found.
     if !agent.has_its_spool() {
         return Err(std::io::Error::other("the spool was removed or replaced"));
     }
-    Ok(if started { Record::Gone } else { Record::None })
+    Ok(if started? { Record::Gone } else { Record::None })
 }
 
 /// Answers about a transaction.

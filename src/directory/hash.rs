@@ -148,4 +148,30 @@ mod tests {
         assert_ne!(cache.fingerprint(&path).unwrap().sha256, abc);
         assert!(cache.fingerprint(&directory.path().join("missing")).is_err());
     }
+
+    /// Takes and gives nothing.
+    struct Full;
+
+    impl Read for Full {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_copy_tells_which_side_failed() {
+        let full = copy_hashing(&mut &b"content"[..], &mut Full);
+        assert!(matches!(full, Err(CopyError::Write(error)) if error.kind() == io::ErrorKind::StorageFull));
+        assert!(matches!(copy_hashing(&mut Full, &mut io::sink()), Err(CopyError::Read(_))));
+    }
 }

@@ -3,11 +3,12 @@
 //! A restored backup knows older numbers; what it does not know must not be given out a second time. Numbers are reserved
 //! in `<database>.numbers` in blocks, synced before the first of a block is committed. `<database>.used` says which were
 //! committed: a database that knows less than this was put there behind our back. It is written after each commit and
-//! never synced, so it may lag behind the database, but is never ahead of it.
+//! never synced, so it may lag behind the database, but is never ahead of it. When it was written last tells as well: the
+//! database itself is only written within a commit.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bunraku_actors::model::{EventSeq, JobId};
@@ -51,10 +52,10 @@ impl HighWater {
         self.used.job > job || self.used.event > event
     }
 
-    /// Notes that numbers up to these are committed. Nothing depends on its success.
+    /// Notes after each commit that numbers up to these are committed. Nothing depends on its success.
     pub(super) fn committed(&mut self, job: JobId, event: EventSeq) {
         let used = Marks { job: job.0, event: event.0 };
-        let Some(file) = self.used_file.as_ref().filter(|_| used != self.used) else { return };
+        let Some(file) = &self.used_file else { return };
         // Of one length, so that it is overwritten whole.
         let text = format!("{:<80}\n", serde_json::json!(used).to_string());
         if file.write_all_at(text.as_bytes(), 0).is_ok() {
@@ -76,6 +77,19 @@ impl HighWater {
         write(&self.path, marks)?;
         self.marks = marks;
         Ok(())
+    }
+}
+
+/// Whether the database was changed after the last commit of the service, while a log of it is left. The log belongs to the
+/// file that was there before: laid over another one it makes a mixture that SQLite takes for whole. The end of a process
+/// within a commit, or of the machine, may look the same.
+pub(super) fn changed_behind_its_log(database: &Path) -> bool {
+    let log = fs::metadata(beside(database, "-wal")).is_ok_and(|log| log.len() > 0);
+    // The time of the change of an inode cannot be set by anybody, unlike that of a file's content.
+    let changed = |path: &Path| fs::metadata(path).map(|found| (found.ctime(), found.ctime_nsec()));
+    match (log, changed(database), changed(&used_of(database))) {
+        (true, Ok(database), Ok(used)) => database > used,
+        (log, database, _) => log && database.is_ok(),
     }
 }
 

@@ -95,6 +95,10 @@ impl JobStore for Store {
         self.0.shared.feed.subscribe()
     }
 
+    fn broken_down(&self) -> Option<String> {
+        self.0.shared.broken_down()
+    }
+
     fn trouble(&self) -> Option<String> {
         self.0.shared.trouble()
     }

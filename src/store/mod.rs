@@ -100,6 +100,7 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref();
         restore::finish(path)?;
+        restore::refuse_mixture(path)?;
         let connection = schema::open_writer(path, options.busy_timeout)?;
         let unread = |source| OpenError::Sqlite { path: path.to_owned(), doing: "read", source };
         let sender_uri = schema::fix_setting(&connection, "sender_uri", &options.sender_uri).map_err(unread)?;

@@ -128,6 +128,24 @@ fn decided(database: &Path) -> io::Result<Option<(PathBuf, String)>> {
     Ok(None)
 }
 
+/// Refuses a database that somebody put beside the log of another one. All of it is read, but only where that may be so.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(super) fn refuse_mixture(database: &Path) -> Result<(), OpenError> {
+    if !high_water::changed_behind_its_log(database) {
+        return Ok(());
+    }
+    tracing::warn!(?database, "the database was changed after the last commit: all of it is checked");
+    check(database, &Arc::default()).map_err(|error| OpenError::Unreadable {
+        path: database.to_owned(),
+        reason: format!(
+            "it does not fit the log beside it, as if it had been copied there by hand ({error}): put back what was there, or \
+             take a backup with `bunraku restore`, which keeps it"
+        ),
+    })
+}
+
 /// Treats a database that knows less than was committed as a restored one: somebody put a copy there by hand, or an empty
 /// one was made where another had been.
 ///

@@ -30,6 +30,8 @@ pub(super) struct Shared {
     trouble: Mutex<Option<String>>,
     /// Whoever met damage first, reader or writer. Only another process with another file helps.
     damage: OnceLock<String>,
+    /// The writer is gone, and nobody asked it to go.
+    broken_down: OnceLock<String>,
     open_runs: RwLock<HashMap<CertName, Vec<JobId>>>,
 }
 
@@ -42,6 +44,7 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             trouble: Mutex::default(),
             damage: OnceLock::new(),
+            broken_down: OnceLock::new(),
             open_runs: RwLock::default(),
         }
     }
@@ -65,7 +68,20 @@ impl Shared {
 
     /// What is wrong, for people.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.damage.get().cloned().or_else(|| self.trouble.lock().clone())
+        let lasting = self.damage.get().cloned().or_else(|| self.broken_down());
+        lasting.or_else(|| self.trouble.lock().clone())
+    }
+
+    /// Why there is no writer any more, if that was not wanted.
+    pub(super) fn broken_down(&self) -> Option<String> {
+        self.broken_down.get().cloned()
+    }
+
+    /// Remembers that the writer is gone.
+    pub(super) fn note_breakdown(&self, reason: &str) {
+        tracing::error!(reason, "the store breaks down");
+        // The first reason stays.
+        let _ = self.broken_down.set(reason.to_owned());
     }
 
     /// Remembers damage, whoever met it. What is damaged stays so, however well the next write goes.

@@ -141,7 +141,7 @@ impl Orchestrator {
     /// `None` while all actors show that they are alive; else which does not. Only a new process helps then.
     #[must_use]
     pub fn hang(&self) -> Option<String> {
-        self.board.hang(self.limits.hang_timeout)
+        self.board.hang(self.limits.hang_timeout).or_else(|| self.ports.store.broken_down())
     }
 
     /// Takes no new jobs and starts no more nodes, or goes on as before; what runs goes on in any case. Returns whether

@@ -368,4 +368,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// `None` when writes are taken; else what is wrong, for people.
     fn trouble(&self) -> Option<String>;
+
+    /// What of the store broke down, if something did: only a new process helps.
+    fn broken_down(&self) -> Option<String> {
+        None
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bunraku_actors::handle::{Engine, Ports};
+use bunraku_actors::handle::{Engine, Limits, Ports};
 use bunraku_actors::model::{Cause, CertName, JobKind, JobState, NodeIndex, NodeState, TransactionId};
 use bunraku_actors::ports::{Connection, JobStore, NewJob, RunRequest, SignalOutlet, Transport, Write};
 use bunraku_actors::testing::{Script, ScriptedTransport, live, until};
@@ -196,4 +196,23 @@ mod later {
             self.0.lock().expect("nobody panicked with it").drain(..).for_each(JobSeed::start);
         }
     }
+}
+
+#[test]
+fn the_clock_is_told_when_a_jump_would_do_no_harm() {
+    let limits = Limits { deploy_timeout: seconds(100), abandoned_hold: seconds(300), ..settled() };
+    let (world, nodes) = World::flat(limits, 1, &Script { obeys_cancel: false, ..Script::lasting(seconds(5_000)) });
+    world.live(async |service| {
+        tokio::time::sleep(seconds(60)).await;
+        assert!(world.clock.idle() > 0, "nothing is open");
+        let job = service.deploy(&nodes, 0).await;
+        let before = world.clock.idle();
+        tokio::time::sleep(seconds(60)).await;
+        assert_eq!(world.clock.idle(), before, "a run goes on");
+        assert_eq!(service.end(job).await, JobState::Failed);
+        tokio::time::sleep(seconds(60)).await;
+        assert_eq!(world.clock.idle(), before, "it is held");
+        tokio::time::sleep(seconds(300)).await;
+        assert!(world.clock.idle() > before, "the hold is over");
+    });
 }

@@ -122,11 +122,11 @@ impl Writer {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
             match runtime {
                 Ok(runtime) => runtime.block_on(self.serve(&mut queue)),
-                Err(error) => shared.set_trouble(Some(format!("the writer cannot start: {error}"))),
+                Err(error) => shared.note_breakdown(&format!("the writer of the store cannot start: {error}")),
             }
         }));
         if result.is_err() {
-            shared.set_trouble(Some("the writer thread broke down: restart the service".to_owned()));
+            shared.note_breakdown("the writer of the store broke down: restart the service");
         }
         queue.close();
         while let Ok(request) = queue.try_recv() {

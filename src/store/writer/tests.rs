@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::store::request::{PackedJob, PackedWrite};
+use crate::store::request::{PackedJob, PackedWrite, Piece};
 use crate::store::schema;
 
 const ROOTS: u32 = 15;
@@ -106,4 +106,22 @@ fn many_small_skips_in_one_group_do_not_make_a_large_transaction() {
     let mut statement = writer.connection.prepare("SELECT count(*) FROM events WHERE kind = 'node_skipped'").unwrap();
     let events: u32 = statement.query_row([], |row| row.get(0)).unwrap();
     assert_eq!(events, ROOTS * DEPENDENTS);
+}
+
+#[test]
+fn a_writer_that_breaks_down_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bunraku.db");
+    let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
+    let shared = Arc::new(Shared::new());
+    let (writer, _outstanding) =
+        Writer::new(connection, HighWater::open(&path), Arc::clone(&shared), chrono::TimeDelta::zero()).unwrap();
+    let (requests, queue) = tokio::sync::mpsc::channel(2);
+    let (reply, answer) = oneshot::channel::<Result<(), StoreError>>();
+    let work = Piece::boxed(1, false, |_: &rusqlite::Connection| panic!("out of order"), reply);
+    requests.blocking_send(Request::Work(work)).unwrap();
+    writer.run(queue);
+    assert!(answer.blocking_recv().is_err(), "nobody says that it went well");
+    assert!(shared.broken_down().unwrap().contains("restart the service"));
+    assert_eq!(shared.trouble(), shared.broken_down(), "nothing is taken any more");
 }

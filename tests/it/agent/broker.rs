@@ -111,6 +111,17 @@ impl Connection {
         }
     }
 
+    /// What the agent said last, once it is gone.
+    pub(super) async fn last_text(&mut self) -> Option<String> {
+        let mut last = None;
+        while let Some(Ok(frame)) = timeout(PATIENCE, self.socket.next()).await.expect("the connection ends") {
+            if let Frame::Text(text) = frame {
+                last = Some(text.as_str().to_owned());
+            }
+        }
+        last
+    }
+
     /// The next message, which must be of this type.
     pub(super) async fn expect(&mut self, kind: MessageType) -> Value {
         let (actual, data, _) = self.receive().await;

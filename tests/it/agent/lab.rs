@@ -29,6 +29,11 @@ pub(super) struct Lab {
 pub(super) struct Running(JoinHandle<anyhow::Result<()>>);
 
 impl Running {
+    /// How the agent ended by itself.
+    pub(super) async fn ended(self) -> anyhow::Result<()> {
+        self.0.await.unwrap()
+    }
+
     /// Ends the agent without warning; its runs go on.
     pub(super) async fn kill(self) {
         self.0.abort();

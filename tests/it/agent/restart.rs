@@ -3,6 +3,7 @@
 use std::fs;
 
 use bunraku::wire::pcp::MessageType;
+use bunraku::wire::pxp::NO_RESULTS_DIRECTORY;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -98,4 +99,41 @@ async fn work_that_vanished_is_unknown_not_failed() {
     assert!(error["description"].as_str().unwrap().contains("task process is not running"));
     assert_eq!(connection.status(id).await["status"], "unknown");
     fs::write(lab.path("go"), "").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_twice_a_spool_that_is_removed_under_a_living_agent_ends_it() {
+    let mut lab = Lab::new().await;
+    let params = lab.task("#!/bin/sh\necho once\n", &json!({}));
+    let (running, mut connection) = lab.start().await;
+    let (id, spool) = (Uuid::new_v4(), connection.spool.clone());
+    connection.run(id, "task", &params).await;
+    fs::rename(&lab.config.spool_dir, lab.path("aside")).unwrap();
+    let about = json!({"transaction_id": id});
+    let query = json!({"transaction_id": Uuid::new_v4(), "module": "status", "action": "query", "params": about});
+    connection.send(MessageType::BlockingRequest, &query).await;
+    let error = running.ended().await.unwrap_err().to_string();
+    assert!(error.contains("was removed or replaced"), "{error}");
+    // If it gave an answer, then none that lets the request be sent again.
+    if let Some(answer) = connection.last_text().await {
+        assert!(!answer.contains(NO_RESULTS_DIRECTORY), "{answer}");
+    }
+    let (_running, mut connection) = lab.start().await;
+    assert_ne!(connection.spool, spool, "the next one has another spool, and says so");
+    assert_eq!(connection.status(id).await["status"], "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_twice_a_run_whose_record_was_removed_is_not_taken_for_one_that_never_came() {
+    let mut lab = Lab::new().await;
+    let params = lab.task("#!/bin/sh\necho once\n", &json!({}));
+    let (_running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.run(id, "task", &params).await;
+    assert_eq!(connection.status(id).await["status"], "success");
+    fs::remove_dir_all(lab.config.spool_dir.join(id.to_string())).unwrap();
+    let answer = connection.status(id).await.to_string();
+    assert!(answer.contains("its record is not there any more") && !answer.contains(NO_RESULTS_DIRECTORY), "{answer}");
+    let other = connection.status(Uuid::new_v4()).await.to_string();
+    assert!(other.contains(NO_RESULTS_DIRECTORY), "{other}");
 }

@@ -66,3 +66,28 @@ async fn promises_2_and_3_hold_when_the_clock_jumps_back() {
 async fn promises_2_and_3_hold_when_the_clock_is_put_right_again() {
     survives(2_000, 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_a_lie_a_jump_of_hours_makes_no_run_older() {
+    let site = Site::new();
+    let control = site.dir().join("faults");
+    let mut served = Served::prepare(&site, &[("broker.settle_time", "\"1s\"")]).await;
+    served.start_spoiled(&control);
+    served.ready().await;
+    let nodes = names(NODES);
+    let behavior = Behavior { shortest: Duration::from_millis(200), spread: Duration::from_millis(400) };
+    let _fleet = Fleet::connect(&site.ca, ([127, 0, 0, 1], served.broker).into(), &nodes, behavior).await;
+    let body = json!({"environment": "production", "scope": {"nodes": nodes}, "concurrency": 3});
+    assert_eq!(served.client.deploy(&body).await, "1");
+    for (count, jump) in [(2, 100_000), (8, -100_000), (14, 0)] {
+        let finished = move |job: &serde_json::Value| job["node_states"]["finished"].as_u64() >= Some(count);
+        served.client.until(JOB, finished).await;
+        // Deadlines of one hour, and one day for all starts, are long over by this clock.
+        std::fs::write(&control, format!("clock {jump}\n")).unwrap();
+    }
+    let ended = served.client.over("1").await;
+    assert_eq!(ended["node_states"], json!({"finished": NODES}), "{ended:#}");
+    let shown: chrono::DateTime<chrono::Utc> = ended["finished_timestamp"].as_str().unwrap().parse().unwrap();
+    let wrong = (shown - chrono::Utc::now()).num_seconds();
+    assert!(wrong.abs() < 120, "the time of the service did not jump: {wrong} s");
+}

@@ -1,6 +1,7 @@
 //! A restore that is killed anywhere, and databases that were put in place by hand: no job is lost, no number is given a
 //! second time.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -127,6 +128,45 @@ async fn a_database_put_there_by_hand_is_taken_as_restored() {
     assert_eq!(jobs, [(JobId(1), Restoration::Waiting)]);
     assert!(next > JobId(3), "{next}");
     assert_eq!(look(folder).await.1, JobId(next.0 + 1), "one jump, then no gaps");
+}
+
+#[tokio::test]
+async fn a_database_put_beside_the_log_of_another_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, copy) = (folder.path().join(DATABASE), folder.path().join("copy"));
+    let store = open(folder.path());
+    let create = async |jobs: u32| {
+        for _ in 0..jobs {
+            store.create_job(new_job(deploy_spec(2))).await.unwrap();
+        }
+    };
+    create(5).await;
+    backup(&database, &copy).unwrap();
+    // Much of this is moved from the log into the file, and the log begins anew.
+    create(400).await;
+    rusqlite::Connection::open(&database).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    create(20).await;
+    let crashed = tempfile::tempdir().unwrap();
+    put(folder.path(), crashed.path());
+    let crashed = crashed.path();
+    let database = crashed.join(DATABASE);
+    assert!(std::fs::metadata(crashed.join("bunraku.db-wal")).unwrap().len() > 0);
+    let used = std::fs::metadata(crashed.join("bunraku.db.used")).unwrap();
+    std::fs::copy(crashed.join("copy"), &database).unwrap();
+    // The clock of the file system stands still for some milliseconds at a time.
+    let changed = |file: &std::fs::Metadata| (file.ctime(), file.ctime_nsec());
+    while changed(&std::fs::metadata(&database).unwrap()) <= changed(&used) {
+        std::fs::copy(crashed.join("copy"), &database).unwrap();
+    }
+    let refused = Store::open(&database, Options::default()).unwrap_err().to_string();
+    assert!(refused.contains("does not fit the log beside it") && refused.contains("bunraku restore"), "{refused}");
+    // As it says.
+    std::fs::rename(crashed.join("copy"), crashed.join("other")).unwrap();
+    bunraku::store::restore(&crashed.join("other"), &database, false).unwrap();
+    let (jobs, next) = look(crashed).await;
+    assert_eq!(jobs.len(), 5);
+    assert!(next > JobId(425), "{next}");
+    store.close().await;
 }
 
 #[tokio::test]
