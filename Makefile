@@ -4,7 +4,7 @@ CARGO ?= cargo
 # A panicking test without a backtrace says too little in CI.
 export RUST_BACKTRACE ?= 1
 
-.PHONY: help demo check test crash scale simulate bench render
+.PHONY: help demo check test crash scale simulate mutants bench render
 
 help:              ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ scale:             ## thousands of nodes, and the figures: make scale N=10000 [C
 
 simulate:          ## the engine against seeded worlds: make simulate SEEDS=300000, or SEEDS=17..18 for one
 	SIM_SEEDS=$(or $(SEEDS),10000) $(CARGO) test --release -p bunraku-actors --test sim promises -- --nocapture
+
+mutants:           ## breaks the rules of the promises on purpose, one by one, and sees the suites catch each
+	tests/mutants/run
 
 bench:             ## benchmarks, each beside its bare baseline
 	$(CARGO) bench --workspace
