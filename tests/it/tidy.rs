@@ -257,3 +257,18 @@ fn the_tree_has_the_folders_that_the_documents_name() {
         assert!(Path::new(&root()).join(folder).is_dir(), "{folder}/ is missing");
     }
 }
+
+#[test]
+fn every_rule_that_is_broken_on_purpose_can_still_be_broken() {
+    let patches = files_below("tests/mutants", ".patch");
+    assert!(patches.len() >= 8, "{patches:?}");
+    for patch in patches {
+        let text = std::fs::read_to_string(&patch).unwrap();
+        for key in ["rule: ", "caught by: cargo test "] {
+            assert!(text.lines().any(|line| line.starts_with(key)), "{}: no '{key}'", patch.display());
+        }
+        let checked = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(root()).output().unwrap();
+        let why = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{} does not apply any more: {why}", patch.display());
+    }
+}
