@@ -25,6 +25,7 @@ mod login;
 mod node;
 mod output;
 mod params;
+mod pe_client_tools;
 mod plan;
 mod schedule;
 mod serve;

@@ -1,5 +1,6 @@
 //! Which server, which token and which CA a command uses: flags before environment before the user's own client file
-//! before the session of `bunraku login`.
+//! before the session of `bunraku login`. With `--pe` the files of Puppet Enterprise's client tools stand in for the
+//! client file; they are never read unasked, for their server is another one on most machines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::CliError;
+use super::pe_client_tools;
 use super::sessions::Sessions;
 
 /// Where the server is when nobody says.
@@ -49,15 +51,18 @@ pub(crate) struct ServerArgs {
         help_heading = "Server"
     )]
     pub(crate) ca: Option<PathBuf>,
+    /// Take address, token and CA from the files of Puppet Enterprise's client tools (orchestrator.conf)
+    #[arg(long, global = true, help_heading = "Server")]
+    pub(crate) pe: bool,
 }
 
 /// The user's own client file, `~/.config/bunraku/client.yaml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct ClientFile {
-    url: Option<String>,
-    token_file: Option<PathBuf>,
-    ca: Option<PathBuf>,
+pub(super) struct ClientFile {
+    pub(super) url: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// What is used in the end.
@@ -75,6 +80,7 @@ impl Settings {
     /// A usage error which names the file that cannot be used.
     pub(crate) fn resolve(args: &ServerArgs) -> Result<Self, CliError> {
         let file = match client_file() {
+            _ if args.pe => pe_client_tools::read()?,
             Some(path) if path.is_file() => read_client_file(&path)?,
             _ => ClientFile::default(),
         };
@@ -154,6 +160,7 @@ mod tests {
             token: Some("flag".into()),
             token_file: None,
             ca: Some("flag.pem".into()),
+            pe: false,
         };
         let settings = Settings::combine(&args, file(), None).unwrap();
         assert_eq!((settings.url.as_str(), token(&settings)), ("https://flag:2", "flag"));
