@@ -199,7 +199,8 @@ async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
             let token = check(state, hash).await?;
             state.accounts.touch_token(token.id, state.now());
             let roles = if token.role.is_empty() { rules.roles_of(&token.login) } else { vec![token.role.clone()] };
-            Caller { rights: rules.rights(&roles), roles, token, proof: Proof::Token(hash) }
+            let rights = state.rights_by(rules.rights(&roles)).await?;
+            Caller { rights, roles, token, proof: Proof::Token(hash) }
         }
         None => {
             let name = req.conn_data::<Peer>().and_then(|peer| peer.certname.clone());
@@ -209,7 +210,8 @@ async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
             })?;
             let roles = rules.roles_of(&login);
             let token = of_certificate(&login);
-            Caller { rights: rules.rights(&roles), roles, token, proof: Proof::Certificate(name) }
+            let rights = state.rights_by(rules.rights(&roles)).await?;
+            Caller { rights, roles, token, proof: Proof::Certificate(name) }
         }
     };
     req.extensions_mut().insert(KnownLogin(caller.token.login.clone()));

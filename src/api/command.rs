@@ -47,19 +47,29 @@ pub(super) async fn start(
     mut command: JobCommand,
     key: Option<OnceKey>,
 ) -> Result<Made, ApiError> {
-    command.permit(&caller.rights, &caller.token.login)?;
+    command.permit(state, &caller.rights, &caller.token.login).await?;
     command.common().once = key;
     Ok(Made::Job(command.start(state).await?))
 }
 
-fn permit_scope(scope: &Scope, rights: &Rights, login: &str) -> Result<(), ApiError> {
+async fn permit_scope(state: &State, scope: &Scope, rights: &Rights, login: &str) -> Result<(), ApiError> {
     match scope {
         Scope::Query(_) if !rights.may(Permission::QueryNodes) => Err(ApiError::query_not_permitted(login)),
-        Scope::NodeGroup(group) if !rights.may_with(Permission::ViewGroups, group) => {
-            Err(auth::lacks(login, Permission::ViewGroups, Some(group)))
+        Scope::NodeGroup(key) if !may_view(state, key, rights).await? => {
+            Err(auth::lacks(login, Permission::ViewGroups, Some(key)))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether somebody may choose nodes by this group. A role may name it by id or name, and so may the request.
+async fn may_view(state: &State, key: &str, rights: &Rights) -> Result<bool, ApiError> {
+    let may = |name: &str| rights.may_with(Permission::ViewGroups, name);
+    if may(key) || !rights.may(Permission::ViewGroups) {
+        return Ok(may(key));
+    }
+    let group = state.orchestrator.directory().group(key).await?;
+    Ok(group.is_some_and(|group| may(&group.name) || may(&group.id.to_string())))
 }
 
 /// Stops a job; 202 with its node counts after the stop is committed.
@@ -102,10 +112,11 @@ async fn permit_stop(state: &State, caller: &Caller, record: &JobRecord) -> Resu
     let mut rows = NodeRows::new(state, Some(query), None);
     loop {
         let (nodes, last) = rows.next().await?;
-        if let Some(beyond) = nodes.iter().find(|node| !reach.covers(&node.name)) {
+        let beyond = state.orchestrator.beyond(&reach, nodes.iter().map(|node| &node.name)).await?;
+        if let Some(example) = beyond.first() {
             let (job, login) = (record.id, &caller.token.login);
-            let msg = format!("job {job} has nodes on which {login} may stop nothing, such as {}", beyond.name);
-            let details = json!({ "permission": Permission::StopJobs.name(), "example": beyond.name });
+            let msg = format!("job {job} has nodes on which {login} may stop nothing, such as {example}");
+            let details = json!({ "permission": Permission::StopJobs.name(), "example": example });
             return Err(ApiError::not_permitted(msg, details));
         }
         if last {
@@ -171,12 +182,12 @@ impl JobCommand {
     ///
     /// # Errors
     /// 403 when that is nothing; 400 `query-error` for a query that they may not ask.
-    pub(super) fn permit(&mut self, rights: &Rights, login: &str) -> Result<(), ApiError> {
+    pub(super) async fn permit(&mut self, state: &State, rights: &Rights, login: &str) -> Result<(), ApiError> {
         let (scope, permission, task) = match &*self {
             Self::Deploy(command) => (&command.scope, Permission::RunPuppet, None),
             Self::Task(command) => (&command.scope, Permission::RunTasks, Some(command.task.as_str())),
         };
-        permit_scope(scope, rights, login)?;
+        permit_scope(state, scope, rights, login).await?;
         let reach = auth::reach_of(rights, login, permission, task, self.environment())?;
         self.common().reach = reach;
         Ok(())

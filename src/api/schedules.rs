@@ -132,7 +132,7 @@ async fn check(state: &State, caller: &Caller, spec: &ScheduleSpec) -> Result<()
         caller.must_with(Permission::RunPlans, name)?;
     }
     let mut command = command_of(spec)?;
-    command.permit(&caller.rights, &caller.token.login)?;
+    command.permit(state, &caller.rights, &caller.token.login).await?;
     Ok(state.orchestrator.check_environment(command.environment()).await?)
 }
 

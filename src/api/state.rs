@@ -158,7 +158,18 @@ impl State {
         let rules = self.rules.load();
         let mut roles = self.accounts.token_roles(&owner.login, self.now()).await?;
         roles.extend(rules.roles_of(&owner.login));
-        Ok(rules.rights(&roles))
+        self.rights_by(rules.rights(&roles)).await
+    }
+
+    /// The rights that roles grant, with what task targets stand for in their place.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn rights_by(&self, granted: Arc<Rights>) -> Result<Arc<Rights>, ApiError> {
+        if !granted.needs_targets() {
+            return Ok(granted);
+        }
+        Ok(Arc::new(granted.through(&self.records.task_targets().await?)))
     }
 
     /// Leave to send an event stream, for as long as it is kept; `None` when there are too many.

@@ -75,16 +75,24 @@ pub(super) async fn access(req: HttpRequest, state: web::Data<State>, _: Account
     let rules = state.rules.load();
     roles.extend(rules.roles_of(&login));
     let revoked = state.accounts.user(&login).await?.is_some_and(|(user, _)| user.revoked_at.is_some());
-    let rights = rules.rights(&roles);
+    let rights = state.rights_by(rules.rights(&roles)).await?;
     let reach = rights.reach(permission, query.text("instance"), environment.as_ref());
-    let on_node = reach.as_ref().is_some_and(|reach| node.as_ref().is_none_or(|node| reach.covers(node)));
+    let on_node = match (&reach, &node) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(reach), Some(node)) => state.orchestrator.beyond(reach, std::iter::once(node)).await?.is_empty(),
+    };
     let reason = match &reach {
         _ if revoked => "the user is revoked",
         _ if roles.is_empty() => "the login has no role: neither a token with one, nor a binding in access.yaml",
         None if rights.may(permission) => "a role grants it, but not with this instance or in this environment",
         None => "none of the roles grants it",
         Some(Reach::All) => "a role grants it on all nodes",
-        Some(_) if on_node => "a role grants it on nodes with this name",
+        Some(reach) if node.as_ref().is_some_and(|node| reach.covers_by_name(node)) => {
+            "a role grants it on nodes with this name"
+        }
+        Some(_) if on_node && node.is_some() => "a role grants it on a node group that this node is in",
+        Some(_) if on_node => "a role grants it on some nodes",
         Some(_) => "a role grants it, but not on this node",
     };
     let grants: Vec<_> = rights.grants(permission).into_iter().map(grant).collect();
@@ -105,5 +113,6 @@ fn grant(grant: &Grant) -> serde_json::Value {
         "instances": texts(&grant.instances),
         "environments": texts(&grant.environments),
         "nodes": texts(&grant.nodes),
+        "node_groups": texts(&grant.node_groups),
     })
 }

@@ -336,6 +336,8 @@ fn directory_options(config: &Config) -> directory::Options {
         environments_dir: config.environments_dir.clone(),
         module_path: config.modulepath.clone(),
         file_store: config.data_dir.join("files"),
+        groups_dir: config.groups_dir.clone(),
+        facts_dir: config.facts_dir.clone(),
     }
 }
 

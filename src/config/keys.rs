@@ -29,6 +29,18 @@ pub const KEYS: &[Key] = &[
         "",
         "One <name>.yaml per environment: nodes, applications, module path. Changes are picked up while the service runs.",
     ),
+    key(
+        "groups_dir",
+        "groups",
+        "",
+        "One *.yaml per node group: id, name, parent, and a rule as the classifier of Puppet Enterprise writes it. Read at each use. Need not be there.",
+    ),
+    key(
+        "facts_dir",
+        "null",
+        "",
+        "Facts for the rules of groups, one <certname>.yaml or .json per node: on a puppetserver without PuppetDB the directory yaml/facts below its vardir. Unset: rules see names alone.",
+    ),
     Key {
         path: "access_file",
         default: "access.yaml",

@@ -52,6 +52,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// One `<name>.yaml` per environment.
     pub environments_dir: PathBuf,
+    /// One `*.yaml` per node group.
+    pub groups_dir: PathBuf,
+    /// One file with the facts of each node.
+    pub facts_dir: Option<PathBuf>,
     /// Roles and who has them.
     pub access_file: PathBuf,
     /// Where modules with tasks are looked for, first match wins.
@@ -71,6 +75,8 @@ impl Default for Config {
             log: Log::default(),
             data_dir: "data".into(),
             environments_dir: "environments".into(),
+            groups_dir: "groups".into(),
+            facts_dir: None,
             access_file: "access.yaml".into(),
             modulepath: vec!["modules".into()],
         }
@@ -179,14 +185,14 @@ impl Config {
         let single = [
             &mut self.data_dir,
             &mut self.environments_dir,
+            &mut self.groups_dir,
             &mut self.access_file,
             &mut ssl.cert,
             &mut ssl.key,
             &mut ssl.ca,
         ];
-        for path in
-            single.into_iter().chain(ssl.crl.as_mut()).chain(self.backup.dir.as_mut()).chain(&mut self.modulepath)
-        {
+        let optional = [ssl.crl.as_mut(), self.backup.dir.as_mut(), self.facts_dir.as_mut()];
+        for path in single.into_iter().chain(optional.into_iter().flatten()).chain(&mut self.modulepath) {
             *path = base.join(&*path);
         }
         self

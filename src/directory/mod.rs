@@ -1,11 +1,14 @@
 //! The directory port: environments and tasks from files.
 //!
 //! [`FileDirectory`] reads environments from `<environments_dir>/<name>.yaml` and tasks from the modules of their module
-//! paths. It never writes to either; its own content store keeps copies of the task files that jobs were started with.
+//! paths, and node groups from `<groups_dir>/*.yaml`, over facts from `facts_dir`. It never writes to any of them; its own content store keeps copies of the task files that jobs were started with.
 //! Readers work on a snapshot and never wait for a reload; everything that touches a disk runs off the async threads.
 
+mod classify;
 mod content;
 mod document;
+mod facts;
+mod groups;
 mod hash;
 mod snapshot;
 mod tasks;
@@ -17,12 +20,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bunraku_actors::model::{EnvironmentName, TaskName};
-use bunraku_actors::ports::{Directory, DirectoryError, Environment, SourceHealth, TaskDetail, TaskSummary};
+use bunraku_actors::model::{CertName, EnvironmentName, Pattern, TaskName};
+use bunraku_actors::ports::{Directory, DirectoryError, Environment, NodeGroup, SourceHealth, TaskDetail, TaskSummary};
 use parking_lot::Mutex;
 use tokio::sync::watch as generations;
 use tokio::task::{AbortHandle, spawn_blocking};
+use uuid::Uuid;
 
+use self::classify::Classifier;
 use self::content::{ContentError, ContentStore};
 use self::hash::{Fingerprint, HashCache};
 use self::snapshot::Snapshot;
@@ -40,6 +45,10 @@ pub struct Options {
     pub module_path: Vec<PathBuf>,
     /// The content store: the files in it are named by their SHA-256. Created when it is missing.
     pub file_store: PathBuf,
+    /// One `*.yaml` per node group. Need not exist: then there are no groups.
+    pub groups_dir: PathBuf,
+    /// One `<certname>.yaml` or `.json` with the facts of each node.
+    pub facts_dir: Option<PathBuf>,
 }
 
 /// Environments and tasks from files. Dropping it ends the watch.
@@ -59,6 +68,7 @@ struct Shared {
     generation: generations::Sender<u64>,
     hashes: HashCache,
     content: ContentStore,
+    classifier: Classifier,
     /// Why the last attempt to keep a task file failed.
     content_trouble: Mutex<Option<String>>,
 }
@@ -72,6 +82,8 @@ impl FileDirectory {
     pub async fn start(options: Options) -> Result<Self, DirectoryError> {
         let store = options.file_store.clone();
         let content = blocking(move || ContentStore::open(&store).map_err(unavailable)).await?;
+        let (groups_dir, facts_dir) = (options.groups_dir.clone(), options.facts_dir.clone());
+        let classifier = blocking(move || Ok(Classifier::open(groups_dir, facts_dir))).await?;
         let mut watch = DirectoryWatch::new(&options.environments_dir);
         let shared = Arc::new(Shared {
             options,
@@ -80,6 +92,7 @@ impl FileDirectory {
             generation: generations::Sender::new(0),
             hashes: HashCache::default(),
             content,
+            classifier,
             content_trouble: Mutex::default(),
         });
         watch = shared.read_armed(watch).await?;
@@ -261,11 +274,49 @@ impl Directory for FileDirectory {
         blocking(move || shared.content.find(&sha256).map_err(unavailable)).await
     }
 
+    async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {
+        let shared = Arc::clone(&self.shared);
+        let read = move || Ok(shared.classifier.is_configured().then(|| shared.classifier.groups().all()));
+        blocking(read).await
+    }
+
+    async fn group(&self, key: &str) -> Result<Option<Arc<NodeGroup>>, DirectoryError> {
+        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        blocking(move || Ok(shared.classifier.groups().find(&key).cloned())).await
+    }
+
+    async fn members(&self, group: Uuid, others: Vec<CertName>) -> Result<Vec<CertName>, DirectoryError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let snapshot = shared.snapshot.load_full();
+            let assigned = snapshot.all().flat_map(|loaded| loaded.environment.all_nodes().cloned());
+            Ok(shared.classifier.members(group, assigned.chain(others).collect()))
+        })
+        .await
+    }
+
+    async fn within_groups(
+        &self,
+        groups: &[Pattern],
+        nodes: Vec<CertName>,
+    ) -> Result<BTreeSet<CertName>, DirectoryError> {
+        let (shared, groups) = (Arc::clone(&self.shared), groups.to_vec());
+        blocking(move || Ok(shared.classifier.within(&groups, nodes))).await
+    }
+
     fn health(&self) -> Vec<SourceHealth> {
         let source = |source: &str, trouble| SourceHealth { source: source.to_owned(), trouble };
-        vec![
+        let classifier = &self.shared.classifier;
+        let mut sources = vec![
             source("environments", self.shared.snapshot.load().trouble()),
             source("task files", self.shared.content_trouble.lock().clone()),
-        ]
+        ];
+        if classifier.is_configured() {
+            sources.push(source("groups", classifier.groups_trouble()));
+        }
+        if let Some(trouble) = classifier.facts_trouble() {
+            sources.push(source("facts", trouble));
+        }
+        sources
     }
 }

@@ -30,8 +30,9 @@ impl Orchestrator {
             enforced_environment: enforced.map(ToString::to_string),
             options: command.run,
         });
-        let plan = self.plan(command.scope, environment.clone(), true).await?;
-        within(&command.common.reach, &plan)?;
+        let scope = self.resolved(command.scope, environment.as_deref()).await?;
+        let plan = self.plan(scope, environment.clone(), true).await?;
+        self.within(&command.common.reach, &plan).await?;
         self.job(action, plan, command.environment, command.common)
     }
 
@@ -42,8 +43,9 @@ impl Orchestrator {
             return Err(OrchestratorError::Invalid { key: "scope".into(), message });
         }
         // Targets first: a command which is refused for them leaves no pinned files behind.
-        let plan = self.plan(command.scope, Some(environment), false).await?;
-        within(&command.common.reach, &plan)?;
+        let scope = self.resolved(command.scope, Some(&environment)).await?;
+        let plan = self.plan(scope, Some(environment), false).await?;
+        self.within(&command.common.reach, &plan).await?;
         let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
         let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
             task: command.task.to_string(),
@@ -59,6 +61,53 @@ impl Orchestrator {
             environment: command.environment.to_string(),
         });
         self.job(action, plan, Some(command.environment), command.common)
+    }
+
+    /// A group's nodes, as of now, in the place of the group.
+    async fn resolved(&self, scope: Scope, environment: Option<&Environment>) -> Result<Scope, OrchestratorError> {
+        let Scope::NodeGroup(key) = scope else { return Ok(scope) };
+        if self.directory().groups().await?.is_none() {
+            return Ok(Scope::NodeGroup(key));
+        }
+        let invalid = |message| OrchestratorError::Invalid { key: "scope.node_group".into(), message };
+        let group = self.directory().group(&key).await?;
+        let group = group.ok_or_else(|| invalid(format!("there is no node group with the id or name '{key}'")))?;
+        if group.rule.is_none() {
+            return Err(invalid(format!("the node group {} has no rule, so no node is in it", group.name)));
+        }
+        let connected = self.transport().connections().iter().map(|session| session.node.clone()).collect();
+        let nodes = self.directory().members(group.id, connected).await?;
+        if nodes.is_empty() {
+            let environment = environment.map(|known| known.name.to_string()).unwrap_or_default();
+            return Err(OrchestratorError::EmptyTarget { environment, target: "node_group".to_owned() });
+        }
+        Ok(Scope::Nodes(nodes))
+    }
+
+    /// Refuses a plan with nodes on which its owner may not act.
+    async fn within(&self, reach: &Reach, plan: &Plan) -> Result<(), OrchestratorError> {
+        let beyond = self.beyond(reach, plan.nodes.iter()).await?;
+        let Some(example) = beyond.first() else { return Ok(()) };
+        let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
+        let (refused, of) = (count(beyond.len()), count(plan.nodes.len()));
+        Err(OrchestratorError::OutOfReach { refused, of, example: example.clone() })
+    }
+
+    /// Those of the nodes that a reach does not cover, in their order.
+    ///
+    /// # Errors
+    /// When it covers groups, and nobody can say who is in them.
+    pub async fn beyond(
+        &self,
+        reach: &Reach,
+        nodes: impl Iterator<Item = &CertName>,
+    ) -> Result<Vec<CertName>, OrchestratorError> {
+        let mut beyond: Vec<CertName> = nodes.filter(|node| !reach.covers_by_name(node)).cloned().collect();
+        if !beyond.is_empty() && !reach.groups().is_empty() {
+            let within = self.directory().within_groups(reach.groups(), beyond.clone()).await?;
+            beyond.retain(|node| !within.contains(node));
+        }
+        Ok(beyond)
     }
 
     pub(super) async fn environment(&self, name: &EnvironmentName) -> Result<Arc<Environment>, OrchestratorError> {
@@ -129,21 +178,6 @@ impl Orchestrator {
         }
         Ok(asked)
     }
-}
-
-/// Refuses a plan with nodes on which its owner may not act.
-fn within(reach: &Reach, plan: &Plan) -> Result<(), OrchestratorError> {
-    if *reach == Reach::All {
-        return Ok(());
-    }
-    let beyond: Vec<&CertName> = plan.nodes.iter().filter(|node| !reach.covers(node)).collect();
-    let Some(example) = beyond.first() else { return Ok(()) };
-    let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
-    Err(OrchestratorError::OutOfReach {
-        refused: count(beyond.len()),
-        of: count(plan.nodes.len()),
-        example: (*example).clone(),
-    })
 }
 
 /// How many nodes resolving and planning look at, at most.

@@ -26,6 +26,6 @@ pub use nesting::{MAX_NESTING, Nesting, shallow};
 pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
 pub use origin::{OnceKey, Origin, PlanId, ScheduleId};
 pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
-pub use reach::{Pattern, Reach};
+pub use reach::{Limited, Pattern, Reach};
 pub use shown::Shown;
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

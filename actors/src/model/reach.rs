@@ -44,16 +44,33 @@ pub enum Reach {
     #[default]
     All,
     /// Those that fit one of these.
-    Only(Arc<[Pattern]>),
+    Only(Limited),
+}
+
+/// Nodes by name, and by the groups that they are in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limited {
+    pub names: Arc<[Pattern]>,
+    /// Groups by id or name. Who is in them is for the directory to say.
+    pub groups: Arc<[Pattern]>,
 }
 
 impl Reach {
-    /// Whether a command may act on this node.
+    /// Whether a command may act on this node because of its name.
     #[must_use]
-    pub fn covers(&self, node: &CertName) -> bool {
+    pub fn covers_by_name(&self, node: &CertName) -> bool {
         match self {
             Self::All => true,
-            Self::Only(patterns) => patterns.iter().any(|pattern| pattern.matches(node.as_str())),
+            Self::Only(limited) => limited.names.iter().any(|pattern| pattern.matches(node.as_str())),
+        }
+    }
+
+    /// The groups whose nodes are covered too.
+    #[must_use]
+    pub fn groups(&self) -> &[Pattern] {
+        match self {
+            Self::All => &[],
+            Self::Only(limited) => &limited.groups,
         }
     }
 }

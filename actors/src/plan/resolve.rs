@@ -30,7 +30,8 @@ pub fn resolve(scope: &Scope, environment: Option<&Environment>) -> Result<Vec<C
         Scope::Application(target) => (of_application(target, environment), summary_of(target)),
         Scope::WholeEnvironment => (environment.map(whole).unwrap_or_default(), "whole environment".to_owned()),
         Scope::Query(_) => return Err(unsupported("query", "PuppetDB")),
-        Scope::NodeGroup(_) => return Err(unsupported("node_group", "a node classifier")),
+        // Resolved before by who knows the groups, where there are any.
+        Scope::NodeGroup(_) => return Err(unsupported("node_group", "node groups")),
     };
     nodes.sort_unstable();
     nodes.dedup();

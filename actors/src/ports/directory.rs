@@ -1,12 +1,14 @@
 //! Port of the directory: environments, applications, tasks, and which nodes there are.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use crate::model::{CertName, EnvironmentName, TaskFile, TaskName};
+use crate::model::{CertName, EnvironmentName, Pattern, TaskFile, TaskName};
 
 /// Why a source could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,6 +37,12 @@ impl Environment {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty() && self.nodes.is_empty()
+    }
+
+    /// The nodes of its instances and those assigned to it, in no order, some maybe twice.
+    pub fn all_nodes(&self) -> impl Iterator<Item = &CertName> {
+        let components = self.instances.iter().flat_map(|instance| &instance.components);
+        components.filter_map(|component| component.node.as_ref()).chain(&self.nodes)
     }
 }
 
@@ -95,6 +103,18 @@ pub struct TaskDetail {
     pub files: Vec<TaskFile>,
 }
 
+/// A node group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeGroup {
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+    /// The root has an id and no parent of its own.
+    pub parent: Uuid,
+    /// In the classifier's format; `None` is a group without nodes of its own.
+    pub rule: Option<Value>,
+}
+
 /// Health of one source, for status and readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceHealth {
@@ -128,6 +148,31 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Where the kept copy of a file is, by its SHA-256 in lower-case hex; `None` when there is none.
     async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError>;
+
+    /// All node groups by name, also those whose rules match nothing; `None` where no source of groups is configured.
+    async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {
+        Ok(None)
+    }
+
+    /// One group, by id or name.
+    async fn group(&self, key: &str) -> Result<Option<Arc<NodeGroup>>, DirectoryError> {
+        let all = self.groups().await?.unwrap_or_default();
+        Ok(all.into_iter().find(|group| group.name == key || group.id.to_string() == key))
+    }
+
+    /// The nodes of a group, of all that the directory knows and of these others; sorted.
+    async fn members(&self, _group: Uuid, _others: Vec<CertName>) -> Result<Vec<CertName>, DirectoryError> {
+        Ok(Vec::new())
+    }
+
+    /// Those of these nodes that are in any of the groups whose id or name fits.
+    async fn within_groups(
+        &self,
+        _groups: &[Pattern],
+        _nodes: Vec<CertName>,
+    ) -> Result<BTreeSet<CertName>, DirectoryError> {
+        Ok(BTreeSet::new())
+    }
 
     /// The health of every source.
     fn health(&self) -> Vec<SourceHealth>;

@@ -10,8 +10,8 @@ mod transport;
 use chrono::{DateTime, Utc};
 
 pub use directory::{
-    ApplicationType, Component, Directory, DirectoryError, Environment, EnvironmentSettings, Instance, SourceHealth,
-    TaskDetail, TaskSummary,
+    ApplicationType, Component, Directory, DirectoryError, Environment, EnvironmentSettings, Instance, NodeGroup,
+    SourceHealth, TaskDetail, TaskSummary,
 };
 pub use store::{
     EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,

@@ -5,7 +5,9 @@
 mod permission;
 mod rules;
 
-use bunraku_actors::model::{EnvironmentName, Pattern, Reach};
+use bunraku_actors::model::{EnvironmentName, Limited, Pattern, Reach};
+
+use super::records::TaskTarget;
 
 pub use permission::Permission;
 pub use rules::{ADMIN, OPERATOR, Rules, RulesError, VIEWER};
@@ -19,19 +21,37 @@ pub struct Grant {
     pub instances: Option<Vec<Pattern>>,
     /// Environments; `None` is all of them.
     pub environments: Option<Vec<Pattern>>,
-    /// Nodes by certname; `None` is all of them.
+    /// Nodes by certname; `None` is all of them, unless there are groups.
     pub nodes: Option<Vec<Pattern>>,
+    /// Nodes by the groups that they are in, by id or name; `None` is all of them, unless there are names.
+    pub node_groups: Option<Vec<Pattern>>,
+    /// Set where the grant is for the tasks and nodes of these task targets, by number or display name. Such a grant means
+    /// nothing until [`Rights::through`] has put them in its place.
+    pub task_targets: Option<Vec<Pattern>>,
 }
 
 impl Grant {
     /// A grant without limits.
     #[must_use]
     pub fn of(permission: Permission) -> Self {
-        Self { permission: Some(permission), instances: None, environments: None, nodes: None }
+        let permission = Some(permission);
+        Self { permission, instances: None, environments: None, nodes: None, node_groups: None, task_targets: None }
     }
 
     fn is_for(&self, permission: Permission) -> bool {
-        self.permission.is_none_or(|granted| granted == permission)
+        self.permission.is_none_or(|granted| granted == permission) && self.task_targets.is_none()
+    }
+
+    /// The same for the tasks and nodes of one task target.
+    fn of_target(&self, target: &TaskTarget) -> Self {
+        let exactly = |texts: &[String]| texts.iter().map(Pattern::new).collect::<Vec<_>>();
+        Self {
+            instances: (!target.all_tasks).then(|| exactly(&target.tasks)),
+            nodes: Some(exactly(&target.nodes)),
+            node_groups: Some(exactly(&target.node_groups)),
+            task_targets: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -49,6 +69,31 @@ impl Rights {
     /// The rights of somebody with these grants.
     #[must_use]
     pub fn new(grants: Vec<Grant>) -> Self {
+        Self { grants }
+    }
+
+    /// Whether some grant is for task targets.
+    #[must_use]
+    pub fn needs_targets(&self) -> bool {
+        self.grants.iter().any(|grant| grant.task_targets.is_some())
+    }
+
+    /// The same rights, with what task targets stand for in their place. Nodes of a target's query are not among them:
+    /// nobody can say which they are.
+    #[must_use]
+    pub fn through(&self, targets: &[(u64, TaskTarget)]) -> Self {
+        let mut grants = Vec::new();
+        for grant in &self.grants {
+            let Some(wanted) = &grant.task_targets else {
+                grants.push(grant.clone());
+                continue;
+            };
+            let is_meant = |(number, target): &&(u64, TaskTarget)| {
+                let number = number.to_string();
+                wanted.iter().any(|pattern| pattern.matches(&number) || pattern.matches(&target.display_name))
+            };
+            grants.extend(targets.iter().filter(is_meant).map(|(_, target)| grant.of_target(target)));
+        }
         Self { grants }
     }
 
@@ -73,20 +118,21 @@ impl Rights {
         environment: Option<&EnvironmentName>,
     ) -> Option<Reach> {
         let environment = environment.map_or("", EnvironmentName::as_str);
-        let mut nodes = Vec::new();
+        let (mut names, mut groups) = (Vec::new(), Vec::new());
         let mut any = false;
         for grant in self.grants.iter().filter(|grant| grant.is_for(permission)) {
             let instance_fits = instance.is_none_or(|instance| fits(grant.instances.as_ref(), instance));
             if !instance_fits || !fits(grant.environments.as_ref(), environment) {
                 continue;
             }
-            match &grant.nodes {
-                None => return Some(Reach::All),
-                Some(patterns) => nodes.extend(patterns.iter().cloned()),
+            if grant.nodes.is_none() && grant.node_groups.is_none() {
+                return Some(Reach::All);
             }
+            names.extend(grant.nodes.iter().flatten().cloned());
+            groups.extend(grant.node_groups.iter().flatten().cloned());
             any = true;
         }
-        any.then(|| Reach::Only(nodes.into()))
+        any.then(|| Reach::Only(Limited { names: names.into(), groups: groups.into() }))
     }
 
     /// The grants of a permission, for people who ask why.
@@ -115,13 +161,43 @@ mod tests {
             },
             Grant { instances: patterns(&["facts*"]), nodes: patterns(&["db*"]), ..Grant::of(Permission::RunTasks) },
         ]);
+        let only = |texts: &[&str]| {
+            Some(Reach::Only(Limited { names: patterns(texts).unwrap().into(), ..Limited::default() }))
+        };
         let reach = |task: &str, name: &str| rights.reach(Permission::RunTasks, Some(task), Some(&environment(name)));
-        assert_eq!(reach("exec", "production"), Some(Reach::Only(patterns(&["web*"]).unwrap().into())));
-        assert_eq!(reach("facts::all", "production"), Some(Reach::Only(patterns(&["web*", "db*"]).unwrap().into())));
-        assert_eq!(reach("facts", "staging"), Some(Reach::Only(patterns(&["db*"]).unwrap().into())));
+        assert_eq!(reach("exec", "production"), only(&["web*"]));
+        assert_eq!(reach("facts::all", "production"), only(&["web*", "db*"]));
+        assert_eq!(reach("facts", "staging"), only(&["db*"]));
         assert_eq!(reach("exec", "staging"), None);
         assert_eq!(rights.reach(Permission::RunPuppet, None, None), None);
         assert!(rights.may(Permission::RunTasks) && !rights.may(Permission::RunPuppet));
+    }
+
+    #[test]
+    fn a_task_target_stands_for_its_tasks_and_nodes() {
+        let target = |name: &str, tasks: &[&str], nodes: &[&str]| TaskTarget {
+            display_name: name.into(),
+            tasks: tasks.iter().map(|task| (*task).to_owned()).collect(),
+            all_tasks: tasks.is_empty(),
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+            node_groups: Vec::new(),
+            pql_query: None,
+        };
+        let targets = [(1, target("restart web", &["service"], &["web1"])), (2, target("all", &[], &["db1"]))];
+        let rights =
+            Rights::new(vec![Grant { task_targets: patterns(&["restart*"]), ..Grant::of(Permission::RunTasks) }]);
+        assert!(rights.needs_targets() && !rights.may(Permission::RunTasks));
+        let rights = rights.through(&targets);
+        let covers = |task: &str, node: &str| {
+            let reach = rights.reach(Permission::RunTasks, Some(task), None);
+            reach.is_some_and(|reach| reach.covers_by_name(&bunraku_actors::model::CertName::parse(node).unwrap()))
+        };
+        assert!(covers("service", "web1") && !covers("service", "web2") && !covers("exec", "web1"));
+        assert!(!covers("exec", "db1"), "the other target is none of theirs");
+        assert!(!rights.may(Permission::RunPuppet));
+        let second = Rights::new(vec![Grant { task_targets: patterns(&["2"]), ..Grant::of(Permission::RunTasks) }]);
+        assert!(second.through(&targets).may_with(Permission::RunTasks, "anything"));
+        assert!(!second.through(&[]).may(Permission::RunTasks), "a target that is gone grants nothing");
     }
 
     #[test]

@@ -72,6 +72,10 @@ struct LimitedEntry {
     environments: Option<Vec<String>>,
     #[serde(default)]
     nodes: Option<Vec<String>>,
+    #[serde(default)]
+    node_groups: Option<Vec<String>>,
+    #[serde(default)]
+    task_targets: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,9 +188,14 @@ impl Rules {
 
 fn grant(role: &str, entry: PermissionEntry) -> Result<Grant, RulesError> {
     let entry = match entry {
-        PermissionEntry::Name(permission) => {
-            LimitedEntry { permission, instances: None, environments: None, nodes: None }
-        }
+        PermissionEntry::Name(permission) => LimitedEntry {
+            permission,
+            instances: None,
+            environments: None,
+            nodes: None,
+            node_groups: None,
+            task_targets: None,
+        },
         PermissionEntry::Limited(entry) => entry,
     };
     let permission = match entry.permission.as_str() {
@@ -201,7 +210,17 @@ fn grant(role: &str, entry: PermissionEntry) -> Result<Grant, RulesError> {
         ("instances", entry.instances.is_some(), permission.is_some_and(Permission::has_instances)),
         ("environments", entry.environments.is_some(), permission.is_some_and(Permission::acts_on_nodes)),
         ("nodes", entry.nodes.is_some(), permission.is_some_and(Permission::acts_on_nodes)),
+        ("node_groups", entry.node_groups.is_some(), permission.is_some_and(Permission::acts_on_nodes)),
     ];
+    let through_targets = entry.task_targets.is_some();
+    let beside = entry.instances.is_some() || entry.nodes.is_some() || entry.node_groups.is_some();
+    if through_targets && (permission != Some(Permission::RunTasks) || beside) {
+        return Err(RulesError::NotLimitable {
+            role: role.to_owned(),
+            permission: entry.permission,
+            key: if beside { "task_targets beside instances, nodes or node_groups" } else { "task_targets" },
+        });
+    }
     if let Some((key, ..)) = limits.into_iter().find(|(_, given, possible)| *given && !possible) {
         return Err(RulesError::NotLimitable { role: role.to_owned(), permission: entry.permission, key });
     }
@@ -211,6 +230,8 @@ fn grant(role: &str, entry: PermissionEntry) -> Result<Grant, RulesError> {
         instances: patterns(entry.instances),
         environments: patterns(entry.environments),
         nodes: patterns(entry.nodes),
+        node_groups: patterns(entry.node_groups),
+        task_targets: patterns(entry.task_targets),
     })
 }
 
@@ -259,6 +280,14 @@ certificates:
         assert!(refusal("roles: {admin: {permissions: []}}").contains("'admin' is built in"));
         assert!(refusal("roles: {a: {permissions: [jobs:sto]}}").contains("'jobs:sto'"));
         assert!(refusal("roles: {a: {permissions: [{permission: audit:view, nodes: [x]}]}}").contains("by nodes"));
+        assert!(
+            refusal("roles: {a: {permissions: [{permission: puppet_agent:run, task_targets: [x]}]}}")
+                .contains("by task_targets")
+        );
+        assert!(
+            refusal("roles: {a: {permissions: [{permission: tasks:run, task_targets: [x], nodes: [y]}]}}")
+                .contains("beside instances")
+        );
         assert!(refusal("bindings: [{role: nobody, logins: [a]}]").contains("'nobody'"));
         assert!(refusal("rolls: {}").contains("rolls"));
         assert!(refusal("certificates: [{name: a, login: b}, {name: a, login: c}]").contains("'a'"));

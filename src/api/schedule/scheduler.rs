@@ -151,7 +151,7 @@ impl Scheduler {
         let owner = &schedule.spec.owner;
         let rights = self.state.rights_of(owner).await?;
         let mut command = at_turn(command_of(&schedule.spec)?, schedule.id, due);
-        command.permit(&rights, &owner.login)?;
+        command.permit(&self.state, &rights, &owner.login).await?;
         command.start(&self.state).await
     }
 }

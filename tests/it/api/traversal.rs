@@ -37,6 +37,8 @@ async fn shelf() -> (TempDir, World) {
         environments_dir: root.path().join("environments"),
         module_path: vec![root.path().join("modules")],
         file_store: root.path().join("data/files"),
+        groups_dir: root.path().join("groups"),
+        facts_dir: None,
     };
     let directory = FileDirectory::start(options).await.unwrap();
     let world = World::over(directory, |_| {}).await;

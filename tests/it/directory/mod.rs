@@ -37,6 +37,8 @@ impl Lab {
             environments_dir: root.path().join("environments"),
             module_path: vec![root.path().join("modules")],
             file_store: root.path().join("data/files"),
+            groups_dir: root.path().join("groups"),
+            facts_dir: Some(root.path().join("facts")),
         };
         let directory = FileDirectory::start(options).await.unwrap();
         Self { root, directory }
