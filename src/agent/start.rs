@@ -3,6 +3,7 @@
 //! Order is everything: metadata and ledger are on the disk before anything starts; the outcome is on the disk before
 //! the final answer is queued.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use uuid::Uuid;
 
 use super::answer;
 use super::files::off_thread;
-use super::process::{Ended, Process, RunFile};
+use super::process::{self, Ended, Process, RunFile};
 use super::puppet::{self, PuppetParams};
-use super::spool::{Metadata, Outcome, RunStatus};
+use super::spool::{Metadata, Outcome, RunStatus, Spool};
 use super::state::Agent;
 use super::task::{self, TaskParams};
 use super::{PUPPET_MODULE, TASK_MODULE};
@@ -67,7 +68,7 @@ pub(super) async fn accept(agent: &Arc<Agent>, request: Request, work: Work) -> 
             tracing::info!(%transaction, "a transaction that was canceled before it came: nothing is started");
             agent.outbox.finally(transaction);
         }
-        Recorded::New => {
+        Recorded::New(metadata) => {
             tracing::info!(%transaction, module = request.module, "a run starts");
             let owner = Arc::clone(agent);
             agent.spawn(transaction, move |canceled| async move {
@@ -75,7 +76,7 @@ pub(super) async fn accept(agent: &Arc<Agent>, request: Request, work: Work) -> 
                     Work::Puppet(params) => puppet::run(&owner, &request, params, canceled).await,
                     Work::Task(params) => task::run(&owner, transaction, *params, canceled).await,
                 };
-                finish(&owner, transaction, outcome).await;
+                finish(&owner, &metadata, outcome).await;
             });
         }
     }
@@ -83,7 +84,7 @@ pub(super) async fn accept(agent: &Arc<Agent>, request: Request, work: Work) -> 
 }
 
 enum Recorded {
-    New,
+    New(Box<Metadata>),
     Known,
     /// Canceled before it came; the requester is owed that answer.
     Tombstone,
@@ -102,7 +103,7 @@ async fn record(agent: &Arc<Agent>, request: &Request, job: Option<String>) -> s
         }
         if agent.spool.create(transaction, &metadata)? {
             agent.ledger.record(metadata.start, transaction, &metadata.module, job.as_deref())?;
-            return Ok(Recorded::New);
+            return Ok(Recorded::New(Box::new(metadata)));
         }
         let known = agent.spool.metadata(transaction)?;
         if known.requester.is_some() || known.status == RunStatus::Running {
@@ -122,13 +123,14 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 
 /// Records the end of a run and queues its final answer. Until the record is written the run counts as running: an
 /// outcome that is known must not become unknown because a disk is full for a while.
-async fn finish(agent: &Arc<Agent>, transaction: Uuid, outcome: Outcome) {
+async fn finish(agent: &Arc<Agent>, begun: &Metadata, outcome: Outcome) {
+    let transaction = begun.transaction_id;
     RunFile::discard(&agent.spool.directory(transaction));
     let outcome = Arc::new(outcome);
     let mut pause = FIRST_RETRY;
     loop {
-        let (spool, outcome) = (agent.spool.clone(), Arc::clone(&outcome));
-        match off_thread(move || spool.finish(transaction, &outcome)).await {
+        let (spool, outcome, begun) = (agent.spool.clone(), Arc::clone(&outcome), begun.clone());
+        match off_thread(move || record_end(&spool, &begun, &outcome)).await {
             Ok(metadata) => {
                 tracing::info!(%transaction, status = ?metadata.status, "a run ended");
                 if metadata.owes_answer() {
@@ -148,6 +150,21 @@ async fn finish(agent: &Arc<Agent>, transaction: Uuid, outcome: Outcome) {
     }
 }
 
+fn record_end(spool: &Spool, begun: &Metadata, outcome: &Outcome) -> std::io::Result<Metadata> {
+    let transaction = begun.transaction_id;
+    // Somebody may have removed the run's directory alone: then its end is all that is left to be known of it.
+    if spool.is_in_place() && spool.create(transaction, begun)? {
+        tracing::warn!(%transaction, "the directory of a run was removed while it went on");
+    }
+    let recorded = spool.finish(transaction, outcome);
+    if recorded.as_ref().is_err_and(|error| error.kind() == ErrorKind::StorageFull) {
+        // Its outputs are in the outcome: they are all that may be given up for it.
+        process::give_up_outputs(&spool.directory(transaction))?;
+        return spool.finish(transaction, outcome);
+    }
+    recorded
+}
+
 /// Takes over what an earlier agent left: runs that go on, ends that were not recorded, answers that were not sent.
 pub(super) async fn adopt_all(agent: &Arc<Agent>) -> std::io::Result<()> {
     let spool = agent.spool.clone();
@@ -158,7 +175,7 @@ pub(super) async fn adopt_all(agent: &Arc<Agent>) -> std::io::Result<()> {
         match read {
             Ok((metadata, _)) if metadata.owes_answer() => agent.outbox.finally(transaction),
             Ok((metadata, _)) if metadata.status != RunStatus::Running => {}
-            Ok((_, Some(outcome))) => finish(agent, transaction, outcome).await,
+            Ok((metadata, Some(outcome))) => finish(agent, &metadata, outcome).await,
             Ok((metadata, None)) => adopt(agent, metadata),
             Err(error) => tracing::error!(%transaction, %error, "cannot read the record of a run"),
         }
@@ -182,7 +199,7 @@ fn adopt(agent: &Arc<Agent>, metadata: Metadata) {
             }
             Err(error) => Outcome::Undetermined { message: format!("cannot take over the run: {error}") },
         };
-        finish(&owner, transaction, outcome).await;
+        finish(&owner, &metadata, outcome).await;
     });
     if agent.spool.is_canceled(transaction) {
         agent.cancel(transaction);

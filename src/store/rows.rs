@@ -165,8 +165,10 @@ pub(super) fn job_record(connection: &Connection, specs: &Specs, job: JobId) -> 
         Some(causes) => causes,
         None => count_causes(connection, job, header.node_count)?,
     };
-    let retries = retries.map(|text| serde_json::from_str(&text)).transpose();
-    let retries = retries.map_err(|error| Fault::Inconsistent(format!("the retries of job {job}: {error}")))?;
+    let retries = retries.map(|text| serde_json::from_str(&text)).transpose().unwrap_or_else(|error| {
+        tracing::error!(%job, %error, "the jobs that run nodes of a job again cannot be read");
+        None
+    });
     let retries = retries.unwrap_or_default();
     Ok(Some(JobRecord { id: job, header, state, counts, causes, history, finished_at, stop, retries }))
 }
@@ -219,15 +221,20 @@ fn bare_header(
     })
 }
 
-/// The states of a job, oldest first.
+/// The states of a job that can be read, oldest first.
 pub(super) fn history(connection: &Connection, job: JobId) -> rusqlite::Result<Vec<StateSpan>> {
     let mut statement =
         connection.prepare_cached("SELECT state, entered, left FROM job_states WHERE job = ?1 ORDER BY position")?;
-    statement
-        .query_map([Db(job)], |row| {
-            Ok(StateSpan { state: get(row, 0)?, entered: get(row, 1)?, left: get_opt(row, 2)? })
-        })?
-        .collect()
+    let mut rows = statement.query([Db(job)])?;
+    let mut spans = Vec::new();
+    while let Some(row) = rows.next()? {
+        let span = || Ok(StateSpan { state: get(row, 0)?, entered: get(row, 1)?, left: get_opt(row, 2)? });
+        match span() {
+            Ok(span) => spans.push(span),
+            Err::<_, rusqlite::Error>(error) => tracing::error!(%job, %error, "a state of a job cannot be read"),
+        }
+    }
+    Ok(spans)
 }
 
 /// One job with all its nodes, or `None`. Where its counts are not those of its nodes, the nodes are right.
@@ -239,6 +246,12 @@ pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> R
     if usize::try_from(node_count).ok() != Some(spec.nodes.len()) {
         let named = spec.nodes.len();
         return Err(Fault::Inconsistent(format!("job {job} has {node_count} nodes, and its specification {named}")));
+    }
+    let states = "SELECT count(*) FROM job_states WHERE job = ?1";
+    let states: u32 = connection.prepare_cached(states)?.query_row([Db(job)], |row| row.get(0))?;
+    // The next one is written behind them.
+    if states == 0 || states as usize != record.history.len() {
+        return Err(Fault::Inconsistent(format!("the states of job {job} cannot be read")));
     }
     let (mut counts, mut causes) = (NodeCounts::default(), CauseCounts::default());
     each_node(connection, job, node_count, |_, row| {

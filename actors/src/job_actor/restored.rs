@@ -79,6 +79,7 @@ impl JobActor {
 
     fn end_probe(&mut self, node: NodeIndex) {
         if self.probes.remove(&node) {
+            self.pool.doubt_over(self.id, self.kind, self.spec.node(node));
             self.ports.transport.forget(self.spec.transaction(node, Attempt::FIRST));
             self.unwatch(node);
             // Were it waited for, nobody would tell any more: it is looked at anew, and watched again by that.
@@ -112,7 +113,8 @@ impl JobActor {
         };
         let input = JobInput::Found { node, deadline, spool: run.spool.clone() };
         // It runs, or may have: it counts, whatever is free.
-        self.pool.adopt_run(self.id, self.kind, &Adopted { node: name, compiling: true });
+        self.pool.adopt_run(self.id, self.kind, &Adopted { node: name.clone(), compiling: true });
+        self.pool.doubt_over(self.id, self.kind, &name);
         self.runs.insert(node, run);
         self.decide(input);
         self.decide(JobInput::Accepted { node });

@@ -405,6 +405,7 @@ impl JobActor {
             node: name.clone(),
             action: Arc::clone(&self.spec.action),
             spool: run.spool,
+            accepted: run.accepted,
             cause,
             until,
         }));

@@ -143,6 +143,16 @@ impl Pool {
         book.turns.adopt(kind, node, None);
     }
 
+    /// Takes the node's turn for a restored job whose run may be going on there, until its agent was asked.
+    pub(crate) fn doubt(&self, job: JobId, kind: JobKind, node: &CertName) {
+        self.0.lock().turns.doubt(kind, node, job);
+    }
+
+    /// The agent was asked, or the run is followed.
+    pub(crate) fn doubt_over(&self, job: JobId, kind: JobKind, node: &CertName) {
+        self.0.lock().turns.doubt_over(kind, node, job);
+    }
+
     /// Replaces all that a job holds by these runs, in one step: they are committed, so they count, whatever is free.
     pub(crate) fn adopt_runs(&self, job: JobId, kind: JobKind, runs: &[Adopted]) {
         let mut book = self.0.lock();

@@ -3,7 +3,7 @@
 //! Jobs that meet a taken turn are told, oldest job first, when it is released; until then they hold nothing, so a
 //! turn never waits for a job that itself waits for a slot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::inbox::Outlet;
 use crate::model::{CertName, JobId, JobKind, NodeIndex};
@@ -16,6 +16,8 @@ struct Turn {
     taken: u32,
     /// The job whose run has the turn; `None` for a hold.
     job: Option<JobId>,
+    /// Restored jobs whose run may be going on there: nobody has asked the agent yet.
+    doubts: BTreeSet<JobId>,
     waiting: BTreeMap<JobId, (Outlet<PoolSignal>, NodeIndex)>,
 }
 
@@ -34,10 +36,12 @@ impl Turns {
         outlet: Outlet<PoolSignal>,
     ) -> bool {
         let turn = self.0.entry((kind, node.clone())).or_default();
-        if turn.taken > 0 {
+        // The run in doubt has the same id as this one: it is the same run.
+        if turn.taken > u32::from(turn.doubts.contains(&job)) {
             turn.waiting.insert(job, (outlet, index));
             return false;
         }
+        turn.doubts.remove(&job);
         turn.taken = 1;
         turn.job = Some(job);
         turn.waiting.remove(&job);
@@ -54,7 +58,7 @@ impl Turns {
         outlet: Outlet<PoolSignal>,
     ) -> bool {
         let Some(turn) = self.0.get_mut(&(kind, node.clone())) else { return true };
-        if turn.taken == 0 {
+        if turn.taken == u32::from(turn.doubts.contains(&job)) {
             return true;
         }
         turn.waiting.insert(job, (outlet, index));
@@ -66,6 +70,22 @@ impl Turns {
         let turn = self.0.entry((kind, node.clone())).or_default();
         turn.taken += 1;
         turn.job = job.or(turn.job);
+    }
+
+    /// Takes the turn, whatever stands there, for a run of which nobody knows whether it goes on.
+    pub(super) fn doubt(&mut self, kind: JobKind, node: &CertName, job: JobId) {
+        let turn = self.0.entry((kind, node.clone())).or_default();
+        if turn.doubts.insert(job) {
+            turn.taken += 1;
+        }
+    }
+
+    /// That is known now.
+    pub(super) fn doubt_over(&mut self, kind: JobKind, node: &CertName, job: JobId) {
+        let turn = self.0.get_mut(&(kind, node.clone()));
+        if turn.is_some_and(|turn| turn.doubts.remove(&job)) {
+            self.release(kind, node);
+        }
     }
 
     /// The run passes its turn on to its hold.
@@ -94,6 +114,9 @@ impl Turns {
         let mut freed = Vec::new();
         for (key, turn) in &mut self.0 {
             turn.waiting.remove(&job);
+            if turn.doubts.remove(&job) {
+                freed.push(key.clone());
+            }
             if turn.job == Some(job) {
                 freed.push(key.clone());
                 turn.job = None;

@@ -276,6 +276,8 @@ pub struct Held {
     pub action: Arc<Action>,
     /// The spool that the agent named when the run was started: only that one can tell that it knows nothing of it.
     pub spool: Option<String>,
+    /// Its agent had said that it has the request: one that knows nothing of it now has lost its memory.
+    pub accepted: bool,
     /// Why the run counts as over.
     pub cause: Option<Cause>,
     /// When it ends by itself.

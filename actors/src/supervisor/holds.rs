@@ -66,6 +66,11 @@ impl Holds {
         self.open.values().map(|hold| &hold.held).chain(self.ending.iter().map(|(held, _)| held))
     }
 
+    /// Whether *I know nothing of it* means that nothing goes on there.
+    fn can_tell_nothing(&self, number: u64) -> bool {
+        !self.open.get(&number).is_some_and(|hold| hold.held.accepted) && self.asked_its_own_agent(number)
+    }
+
     /// Whether the present session is that of the agent which got the request, as far as that can be told.
     fn asked_its_own_agent(&self, number: u64) -> bool {
         let Some(Hold { held, .. }) = self.open.get(&number) else { return false };
@@ -124,8 +129,9 @@ impl Supervisor {
             }
             // Another agent with this certname made sure that nothing begins there.
             RunSignal::Ended(RunOutcome::Canceled { .. })
-            | RunSignal::Status(StatusAnswer::NeverArrived | StatusAnswer::Over(RunOutcome::Canceled { .. }))
+            | RunSignal::Status(StatusAnswer::Over(RunOutcome::Canceled { .. }))
                 if !self.holds.asked_its_own_agent(number) => {}
+            RunSignal::Status(StatusAnswer::NeverArrived) if !self.holds.can_tell_nothing(number) => {}
             RunSignal::Ended(outcome) => self.late_answer(number, StatusAnswer::Over(outcome), ctx),
             RunSignal::Status(
                 answer @ (StatusAnswer::Over(_) | StatusAnswer::NeverArrived | StatusAnswer::Unknown(_)),

@@ -12,7 +12,7 @@ use crate::inbox::Inbox;
 use crate::job_actor::Control;
 use crate::limits::Adopted;
 use crate::model::{JobId, NodeState};
-use crate::ports::{Held, JobStore, StoreError, UnfinishedJob};
+use crate::ports::{Held, JobStore, Restoration, StoreError, UnfinishedJob};
 
 use super::abort;
 use super::actor::Supervisor;
@@ -79,6 +79,13 @@ impl Supervisor {
             .map(|(_, name)| Adopted { node: name.clone(), compiling: true })
             .collect();
         self.pool.adopt_runs(job.record.id, job.spec.kind(), &runs);
+        if job.restoration == Restoration::None || job.record.state.is_terminal() {
+            return;
+        }
+        // They may have been started after the backup was made. Their own job asks.
+        for (_, name) in job.nodes.iter().zip(job.spec.nodes.iter()).filter(|(node, _)| waits(node.state)) {
+            self.pool.doubt(job.record.id, job.spec.kind(), name);
+        }
     }
 
     /// A job's actor broke down: another one takes over from what is committed.
@@ -178,6 +185,10 @@ impl Supervisor {
             supervisor.forget_job(job, ctx);
         }));
     }
+}
+
+fn waits(state: NodeState) -> bool {
+    matches!(state, NodeState::New | NodeState::Ready)
 }
 
 async fn read_all(store: &Arc<dyn JobStore>) -> Result<(Vec<UnfinishedJob>, Vec<Held>), StoreError> {

@@ -201,8 +201,9 @@ impl Rows {
         let name = row.spec.node(node).clone();
         let attempt = row.nodes[node.at()].stored.attempt.unwrap_or(Attempt::FIRST);
         let transaction = row.spec.transaction(node, attempt);
-        let spool = row.nodes[node.at()].stored.spool.clone();
-        self.holds.insert(transaction, Held { transaction, job, node: name, action, spool, cause, until });
+        let StoredNode { spool, accepted, .. } = row.nodes[node.at()].stored.clone();
+        let held = Held { transaction, job, node: name, action, spool, accepted, cause, until };
+        self.holds.insert(transaction, held);
         Ok(())
     }
 

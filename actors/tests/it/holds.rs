@@ -249,3 +249,23 @@ async fn comes_back_and_is_ended(world: &World, job: JobId, node: &CertName) {
     until("the agent ends it", async || late(world, job, node).is_some()).await;
     assert_eq!(late(world, job, node).unwrap().cause, Some(Cause::StoppedByForce));
 }
+
+#[test]
+fn limits_hold_exactly_an_agent_that_lost_its_memory_ends_no_hold_of_what_it_had_accepted() {
+    let (world, nodes) = World::flat(limits(), 1, &Script { run_for: seconds(5_000), ..Script::default() });
+    world.live(async |service| {
+        let job = service.deploy(&nodes, 0).await;
+        service.reached(job, NodeState::Running, 1).await;
+        tokio::time::sleep(seconds(5)).await;
+        // As when a machine is put back to an older state of itself: the same spool, without the run.
+        world.agents.wipe(&nodes[0]);
+        world.agents.connect(&nodes[0]);
+        service.end(job).await;
+        assert_eq!(service.cause(job, &nodes[0]), "outcome_unknown");
+        let next = service.deploy(&nodes, 0).await;
+        tokio::time::sleep(seconds(300)).await;
+        assert_eq!(service.record(next).await.counts.get(NodeState::Running), 0, "the hold stays");
+        service.reached(next, NodeState::Running, 1).await;
+        assert_eq!(late(&world, job, &nodes[0]), None, "it ran out");
+    });
+}

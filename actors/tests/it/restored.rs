@@ -3,7 +3,7 @@
 
 use bunraku_actors::handle::{Binding, Limits};
 use bunraku_actors::model::{CertName, JobId, JobState, NodeState, StopMode};
-use bunraku_actors::testing::{Backup, Build, Script, component, instance, until};
+use bunraku_actors::testing::{Backup, Build, Execution, Script, component, instance, until};
 
 use crate::support::{Service, World, numbered, seconds, settled};
 
@@ -218,4 +218,30 @@ fn never_a_lie_a_resumed_job_asks_on_also_after_a_restart() {
         assert_eq!(service.end(job).await, JobState::Stopped);
         assert_eq!(service.cause(job, &nodes[5]), "outcome_unknown");
     });
+}
+
+#[test]
+fn limits_hold_exactly_a_node_in_doubt_takes_no_other_run_until_its_agent_was_asked() {
+    // The first two run when the copy is made; all others begin after it, and go on after the restore.
+    let (world, nodes, job, backup) = until_backup(settled(), &Script::lasting(seconds(100)));
+    world.live(async |service| {
+        service.reached(job, NodeState::Finished, 2).await;
+        service.reached(job, NodeState::Running, 2).await;
+    });
+    world.store.restore(backup);
+    // Their answers take a while.
+    nodes.iter().for_each(|node| world.agents.disconnect(node));
+    world.live(async |service| {
+        let next = service.deploy(&nodes, 0).await;
+        nodes.iter().for_each(|node| world.agents.connect(node));
+        assert_eq!(service.end(next).await, JobState::Finished);
+        service.engine.resume(job).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Finished);
+    });
+    let runs = world.agents.executions();
+    for (place, run) in runs.iter().enumerate() {
+        let beside = |other: &&Execution| other.node == run.node && other.began < run.ends && run.began < other.ends;
+        let other = runs[place + 1..].iter().find(beside);
+        assert!(other.is_none(), "{run:?} beside {other:?}");
+    }
 }

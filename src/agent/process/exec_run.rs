@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const NOT_EXECUTABLE: i64 = 126;
 const SIGNAL_BASE: i64 = 128;
 /// How long to wait before another try to write the exit code.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How much of an output is given up at a time where the disk has no room for the exit code.
+const ROOM: u64 = 64 * 1024;
 /// How often the size of the outputs is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -48,14 +51,15 @@ fn run(directory: &Path) -> io::Result<()> {
     let (order, input) = RunFile::take(directory)?;
     let stdout = create_output(&directory.join(STDOUT))?;
     let mut stderr = create_output(&directory.join(STDERR))?;
+    let full = AtomicBool::new(false);
     let exit_code = match spawn(&order, input, stdout.try_clone()?, stderr.try_clone()?) {
         Ok(mut child) => {
             if let Some(process) = ProcessId::of(child.id()) {
                 // Without this record a cancel still finds the work below our own process. Leaving now would abandon it.
                 let _ = write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED);
             }
-            let outputs = [(STDOUT, stdout), (STDERR, stderr.try_clone()?)];
-            let status = wait(&mut child, directory, order.output_limit, &outputs)?;
+            let outputs = [(STDOUT, stdout.try_clone()?), (STDERR, stderr.try_clone()?)];
+            let status = wait(&mut child, directory, order.output_limit, &outputs, &full)?;
             // A full disk must not cost the exit code as well.
             let _ = tell_signal(status, &mut stderr);
             exit_code(status)
@@ -66,22 +70,51 @@ fn run(directory: &Path) -> io::Result<()> {
         }
     };
     // Fails on a full disk, as what was written before did.
-    let _ = stderr.sync_all();
+    let synced = stderr.sync_all().and_then(|()| stdout.sync_all());
+    if is_full(&stdout) || synced.is_err() {
+        full.store(true, Ordering::Relaxed);
+    }
+    if full.into_inner() {
+        // The work may have been unable to write more. Said before the exit code: with that the run is over.
+        for (name, output) in [(STDOUT, &stdout), (STDERR, &stderr)] {
+            until_written(|| write_atomic(&directory.join(uncounted(name)), b"", SHARED), output);
+        }
+    }
     let exit_code = format!("{exit_code}\n");
-    until_written(|| write_atomic(&directory.join(EXIT_CODE), exit_code.as_bytes(), SHARED));
+    until_written(|| write_atomic(&directory.join(EXIT_CODE), exit_code.as_bytes(), SHARED), &stdout);
     Ok(())
 }
 
+/// Whether the file system of this file has no room for what anybody writes.
+fn is_full(file: &File) -> bool {
+    // What is kept back for root is of use to root alone. One without blocks does not count them.
+    let free = |found: &rustix::fs::StatVfs| {
+        if rustix::process::geteuid().is_root() { found.f_bfree } else { found.f_bavail }
+    };
+    rustix::fs::fstatvfs(file).is_ok_and(|found| found.f_blocks > 0 && free(&found) == 0)
+}
+
 /// Tries until it succeeds: the exit code is all that tells how the run ended, and a full disk is freed some day. The
-/// agent takes the run for running meanwhile, which is the truth as far as anybody can know it.
-fn until_written(mut write: impl FnMut() -> io::Result<()>) {
+/// agent takes the run for running meanwhile, which is the truth as far as anybody can know it. Where the run's own output
+/// fills the disk, the end of that makes room.
+fn until_written(mut write: impl FnMut() -> io::Result<()>, output: &File) {
     while let Err(error) = write() {
         if error.kind() == io::ErrorKind::NotFound {
             // The run's directory is gone, and with it everyone who could ask.
             return;
         }
+        if error.kind() == io::ErrorKind::StorageFull && make_room(output).is_ok_and(|made| made) {
+            continue;
+        }
         std::thread::park_timeout(RETRY_INTERVAL);
     }
+}
+
+/// Gives up the end of an output; `false` when nothing is left of it.
+fn make_room(output: &File) -> io::Result<bool> {
+    let written = output.metadata()?.len();
+    output.set_len(written.saturating_sub(ROOM))?;
+    Ok(written > 0)
 }
 
 fn create_output(path: &Path) -> io::Result<File> {
@@ -102,12 +135,21 @@ fn spawn(order: &RunFile, input: Option<File>, stdout: File, stderr: File) -> io
 }
 
 /// Waits for the work while another thread keeps its outputs from filling the disk.
-fn wait(child: &mut Child, directory: &Path, limit: u64, outputs: &[(&str, File)]) -> io::Result<ExitStatus> {
+fn wait(
+    child: &mut Child,
+    directory: &Path,
+    limit: u64,
+    outputs: &[(&str, File)],
+    full: &AtomicBool,
+) -> io::Result<ExitStatus> {
     std::thread::scope(|scope| {
         let (ended, watch) = mpsc::channel::<()>();
         scope.spawn(move || {
             while watch.recv_timeout(WATCH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 for (name, output) in outputs {
+                    if is_full(output) {
+                        full.store(true, Ordering::Relaxed);
+                    }
                     // A failure leaves the output as it is; the next round tries again.
                     let _ = keep_small(output, limit, &directory.join(uncounted(name)));
                 }
@@ -223,6 +265,21 @@ mod tests {
         let (stdout, stderr) = read.block_on(collect_output(directory.path(), 2)).unwrap();
         assert_eq!(stdout, "12\n… [cut by bunraku: at least 3 bytes in all]\n");
         assert_eq!(stderr, "");
+    }
+
+    #[test]
+    fn an_output_that_fills_the_disk_makes_room_for_the_exit_code() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut output = create_output(&directory.path().join(STDOUT)).unwrap();
+        output.write_all(&vec![b'x'; 300_000]).unwrap();
+        let mut tries = 0;
+        let full_twice = || {
+            tries += 1;
+            if tries < 3 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        };
+        until_written(full_twice, &output);
+        assert_eq!(output.metadata().unwrap().len(), 300_000 - 2 * ROOM);
+        assert!(!is_full(&output), "the disk of the tests has room");
     }
 
     #[test]

@@ -126,6 +126,10 @@ impl Process {
         if !gone {
             return None;
         }
+        if !self.directory.exists() {
+            // Somebody removed it: what it would have said of the run is lost.
+            return Some(Ended::Lost);
+        }
         // A wrapper that is gone and left no claim ended before it could start anything.
         let claim = std::fs::read_to_string(self.directory.join(PID)).unwrap_or_else(|_| VOID.to_owned());
         Some(if claim == VOID { Ended::NotStarted } else { Ended::Lost })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bunraku_actors::model::{CertName, JobId, NodeState, TransactionId};
+use bunraku_actors::model::{Cause, CertName, JobId, NodeState, TransactionId};
 use bunraku_actors::ports::StoredNode;
 use chrono::{DateTime, Utc};
 
@@ -23,9 +23,11 @@ pub(super) struct Known {
     pub(super) spool: Option<Arc<str>>,
 }
 
-/// Whether a node's state can only come from an agent that ran it.
+/// Whether what is known of a node can only come from an agent that began the run. One that was told to end it may have
+/// said that it has the request, and begun nothing.
 pub(super) fn is_agents_word(node: &StoredNode) -> bool {
-    matches!(node.state, NodeState::Finished | NodeState::Failed) || (node.state == NodeState::Running && node.accepted)
+    let ended_by_us = matches!(node.cause, Some(Cause::StoppedByForce | Cause::TimedOut | Cause::Abandoned));
+    matches!(node.state, NodeState::Finished | NodeState::Failed) || (node.accepted && !ended_by_us)
 }
 
 /// Starts of runs that the store was not known to have, of one node; more are counted only.

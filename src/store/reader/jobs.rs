@@ -70,29 +70,36 @@ pub(in crate::store) fn holds(connection: &Connection, specs: &Specs) -> Result<
     let mut rows = statement.query([])?;
     let mut holds = Vec::new();
     while let Some(row) = rows.next()? {
-        let (job, node): (_, CertName) = (get(row, 1)?, get(row, 2)?);
-        let (transaction, until) = (get(row, 0)?, get(row, 3)?);
-        let (action, (spool, cause)) = match specs.spec(connection, job) {
+        let read = || Ok((get(row, 0)?, get(row, 1)?, get::<CertName>(row, 2)?, get(row, 3)?));
+        let (transaction, job, node, until) = match read() {
+            Ok(read) => read,
+            Err::<_, rusqlite::Error>(error) => {
+                tracing::error!(%error, "a hold cannot be read, and keeps nothing");
+                continue;
+            }
+        };
+        let (action, (spool, accepted, cause)) = match specs.spec(connection, job) {
             Ok(spec) => (Arc::clone(&spec.action), start_and_end(connection, job, spec.index_of(&node))?),
             Err(fault) if fault.advice().is_some() => return Err(fault),
             // It keeps its node all the same.
-            Err(_) => (Arc::new(rows::stand_in(connection, job)?), (None, None)),
+            Err(_) => (Arc::new(rows::stand_in(connection, job)?), (None, false, None)),
         };
-        holds.push(Held { transaction, job, node, action, spool, cause, until });
+        holds.push(Held { transaction, job, node, action, spool, accepted, cause, until });
     }
     Ok(holds)
 }
 
-/// The spool that a node's agent named at the start, and the cause of the end.
+/// The spool that a node's agent named at the start, whether it said that it has the request, and the cause of the end.
 fn start_and_end(
     connection: &Connection,
     job: JobId,
     node: Option<NodeIndex>,
-) -> Result<(Option<String>, Option<Cause>), Fault> {
-    let Some(node) = node else { return Ok((None, None)) };
-    let read = "SELECT spool, cause FROM job_nodes WHERE job = ?1 AND node = ?2";
+) -> Result<(Option<String>, bool, Option<Cause>), Fault> {
+    let Some(node) = node else { return Ok((None, false, None)) };
+    let read = "SELECT spool, accepted, cause FROM job_nodes WHERE job = ?1 AND node = ?2";
     let mut statement = connection.prepare_cached(read)?;
-    let found = statement.query_row((Db(job), Db(node)), |row| Ok((row.get(0)?, get_opt(row, 1)?))).optional()?;
+    let found =
+        statement.query_row((Db(job), Db(node)), |row| Ok((row.get(0)?, row.get(1)?, get_opt(row, 2)?))).optional()?;
     Ok(found.unwrap_or_default())
 }
 

@@ -84,7 +84,8 @@ pub(super) fn end(connection: &Connection, job: JobId, reason: &str, held_for: T
         .execute(params![Db(job), Db(state), Db(row.now)])?;
     transaction
         .prepare_cached(
-            "UPDATE jobs SET state = ?2, counts = ?3, causes = ?4, changed_at = ?5, finished_at = ?5 WHERE id = ?1",
+            "UPDATE jobs SET state = ?2, counts = ?3, causes = ?4, changed_at = ?5, finished_at = ?5, \
+             stop = iif(stop IS NULL OR stop IN ('plain', 'force'), stop, 'plain') WHERE id = ?1",
         )?
         .execute(params![Db(job), Db(state), Db(row.counts), Db(&causes), Db(row.now)])?;
     transaction.commit()?;
@@ -122,10 +123,18 @@ fn count(connection: &Connection, job: JobId) -> rusqlite::Result<NodeCounts> {
 
 fn hold_running(connection: &Connection, job: JobId, until: DateTime<Utc>) -> Result<(), Fault> {
     let running = "SELECT node, transaction_id FROM job_nodes WHERE job = ?1 AND state = 'running'";
-    let running: Vec<(NodeIndex, TransactionId)> = connection
-        .prepare_cached(running)?
-        .query_map([Db(job)], |row| Ok((get(row, 0)?, get(row, 1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached(running)?;
+    let mut rows = statement.query([Db(job)])?;
+    let mut running: Vec<(NodeIndex, TransactionId)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        // What is damaged in them is what brought us here; the others are held all the same.
+        match (get(row, 0), get(row, 1)) {
+            (Ok(node), Ok(transaction)) => running.push((node, transaction)),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%job, %error, "a run may be going on that cannot be held");
+            }
+        }
+    }
     if running.is_empty() {
         return Ok(());
     }

@@ -137,3 +137,20 @@ async fn never_twice_a_run_whose_record_was_removed_is_not_taken_for_one_that_ne
     let other = connection.status(Uuid::new_v4()).await.to_string();
     assert!(other.contains(NO_RESULTS_DIRECTORY), "{other}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_stuck_a_run_whose_directory_is_removed_ends_and_its_outcome_is_unknown() {
+    let mut lab = Lab::new().await;
+    let script = waiting_script(&lab);
+    let params = lab.task(&script, &json!({}));
+    let (_running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, "task", &params).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    until_exists(&lab.path("started")).await;
+    fs::remove_dir_all(lab.config.spool_dir.join(id.to_string())).unwrap();
+    fs::write(lab.path("go"), "").unwrap();
+    let error = connection.expect(MessageType::RpcErrorMessage).await;
+    assert!(error["description"].as_str().unwrap().contains("task process is not running"), "{error}");
+    assert_eq!(connection.status(id).await["status"], "unknown");
+}

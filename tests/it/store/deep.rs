@@ -116,6 +116,13 @@ async fn one_row_that_cannot_be_read_takes_no_other_along() {
         "UPDATE job_nodes SET state = 'nonsense' WHERE job = 1",
         "DELETE FROM job_nodes WHERE job = 1 AND node = 1",
         "DELETE FROM job_specs WHERE job = 1",
+        "UPDATE job_nodes SET transaction_id = x'0102' WHERE job = 1",
+        "UPDATE job_nodes SET transaction_id = NULL WHERE job = 1",
+        "INSERT INTO holds VALUES (x'0102', 1, 'x', 1)",
+        "UPDATE job_nodes SET node = 77 WHERE job = 1 AND node = 1",
+        "UPDATE job_states SET state = 'nonsense' WHERE job = 1",
+        "UPDATE job_states SET entered = 'x' WHERE job = 1 AND 0; DELETE FROM job_states WHERE job = 1",
+        "UPDATE jobs SET stop = 'nonsense', retries = '{' WHERE id = 1",
     ] {
         let (fixture, spec) = spoiled(spoil).await;
         let store = &fixture.store;

@@ -94,7 +94,12 @@ impl Facts {
 
     /// The agent had the request and knows nothing of it any more.
     pub(super) fn forgotten(self, rules: &Rules) -> (Node, Vec<NodeEffect>) {
-        self.end(Cause::OutcomeUnknown, "the agent had the request and does not know it any more", true, rules)
+        let reason = if self.is_own_agent() {
+            "the agent had the request and does not know it any more"
+        } else {
+            "another agent, or one with another spool, answers under this certname and does not know the run"
+        };
+        self.end(Cause::OutcomeUnknown, reason, true, rules)
     }
 
     /// "No results directory", and no acknowledgement was ever recorded: send again only where that cannot run twice.
