@@ -379,6 +379,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Failed(_) => Self::unavailable(error.to_string()),
+            StoreError::Unreadable(_) => Self::internal(error.to_string()),
             StoreError::Refused(refusal) => refusal.into(),
         }
     }
@@ -460,6 +461,7 @@ mod tests {
             (OrchestratorError::Unknown(Duration::from_secs(1)), 500, "unknown-error"),
             (StoreError::Unavailable(text()).into(), 503, "unavailable"),
             (StoreError::Failed(text()).into(), 503, "unavailable"),
+            (StoreError::Unreadable(text()).into(), 500, "unknown-error"),
             (DirectoryError::Unavailable(text()).into(), 503, "unavailable"),
             (DirectoryError::BrokenTask { task: text(), reason: text() }.into(), 500, "unknown-error"),
         ];

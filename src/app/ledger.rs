@@ -122,7 +122,11 @@ async fn look_up(
     let mut strangers: BTreeMap<(TransactionId, CertName), Option<JobId>> =
         strangers.into_iter().map(|stranger| ((stranger.transaction, stranger.node), stranger.job)).collect();
     for job in named {
-        let Some(stored) = store.stored(job).await? else { continue };
+        let stored = match store.stored(job).await {
+            Err(StoreError::Unreadable(_)) => continue,
+            stored => stored?,
+        };
+        let Some(stored) = stored else { continue };
         for run in started(&stored) {
             if strangers.remove(&run).is_some() {
                 report.agree += 1;
@@ -159,7 +163,15 @@ async fn read(
     let mut by_node = ByNode::new();
     let mut nodes = 0;
     for job in in_scope(store, scope).await? {
-        let Some(stored) = store.stored(job).await? else { continue };
+        let stored = match store.stored(job).await {
+            // One damaged job must not keep the others from being compared.
+            Err(StoreError::Unreadable(_)) if scope.job.is_none() => {
+                report.unreadable_jobs += 1;
+                continue;
+            }
+            stored => stored?,
+        };
+        let Some(stored) = stored else { continue };
         nodes += stored.nodes.len() as u64;
         if nodes > MOST {
             return Err(LedgerRefusal::TooMuch { most: MOST });

@@ -114,6 +114,10 @@ fn sentences(report: &Value) -> Vec<String> {
     if number("older") > 0 {
         lines.push(format!("{} older than what is compared", counted(number("older"), "start is", "starts are")));
     }
+    if number("unreadable_jobs") > 0 {
+        let jobs = counted(number("unreadable_jobs"), "job", "jobs");
+        lines.push(format!("{jobs} cannot be read from the store, and were left out"));
+    }
     if number("unreadable") > 0 {
         let unreadable = counted(number("unreadable"), "line of a ledger", "lines of ledgers");
         lines.push(format!("{unreadable} cannot be read, as a power cut can leave them"));

@@ -58,6 +58,9 @@ pub(super) enum Fault {
     /// The numbers that are to be given out cannot be reserved.
     #[error("the file of reserved numbers beside the database cannot be written: {0}")]
     Numbers(#[from] std::io::Error),
+    /// What was written is in files that nobody will find again.
+    #[error("the files of the database were removed or replaced while the service was running")]
+    Misplaced,
     /// SQLite's word.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -68,6 +71,9 @@ impl Fault {
     pub(super) fn advice(&self) -> Option<&'static str> {
         let error = match self {
             Self::Sqlite(error) => error,
+            Self::Misplaced => {
+                return Some("stop the service, put the files back or restore a backup, and start it again");
+            }
             Self::Numbers(_) => return Some("free space, or check owner and mode of the database's directory"),
             Self::Refused(_) | Self::Denied(_) | Self::Inconsistent(_) => return None,
         };
@@ -91,10 +97,25 @@ impl Fault {
 }
 
 impl Fault {
-    /// True when the file itself is damaged: no retry helps, and nothing that it says can be relied on.
+    /// True when the file itself is damaged or gone: no retry helps, and nothing that it says can be relied on.
     pub(super) fn is_damage(&self) -> bool {
+        if matches!(self, Self::Misplaced) {
+            return true;
+        }
         let Self::Sqlite(error) = self else { return false };
         matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
+
+    /// True when single rows are damaged: what they hold does not fit, or they contradict each other.
+    fn is_of_rows(&self) -> bool {
+        let Self::Sqlite(error) = self else { return matches!(self, Self::Inconsistent(_)) };
+        matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..)
+        )
     }
 
     /// What is wrong and what to do about it, for people.
@@ -124,6 +145,7 @@ impl From<Fault> for StoreError {
         }
         match fault.advice() {
             Some(advice) => Self::Unavailable(format!("{advice} ({fault})")),
+            None if fault.is_of_rows() => Self::Unreadable(fault.to_string()),
             None => Self::Failed(fault.to_string()),
         }
     }

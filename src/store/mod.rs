@@ -16,6 +16,7 @@ mod high_water;
 mod job_store;
 mod known_tokens;
 mod names;
+mod place;
 mod reader;
 mod records;
 mod request;
@@ -110,7 +111,7 @@ impl Store {
         let shared = Arc::new(Shared::new());
         let hold = TimeDelta::from_std(options.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
         let (writer, outstanding) =
-            Writer::new(connection, high_water, Arc::clone(&shared), hold).map_err(|fault| match fault {
+            Writer::new(connection, path, high_water, Arc::clone(&shared), hold).map_err(|fault| match fault {
                 Fault::Sqlite(source) => unread(source),
                 other => OpenError::Unreadable { path: path.to_owned(), reason: other.to_string() },
             })?;

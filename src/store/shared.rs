@@ -87,7 +87,7 @@ impl Shared {
     /// Remembers damage, whoever met it. What is damaged stays so, however well the next write goes.
     pub(super) fn note_damage(&self, fault: &Fault) {
         if fault.is_damage() && self.damage.set(fault.trouble()).is_ok() {
-            tracing::error!(%fault, "the database is damaged: no new work is taken");
+            tracing::error!(%fault, "the database cannot be relied on: no new work is taken");
         }
     }
 

@@ -20,6 +20,9 @@ pub enum StoreError {
     /// It is broken or shut down; trying again is of no use.
     #[error("the store failed: {0}")]
     Failed(String),
+    /// What is stored of the thing asked for is damaged; the rest is well. Trying again is of no use.
+    #[error("what is stored cannot be read: {0}")]
+    Unreadable(String),
     /// What is committed does not let it happen; nothing is wrong with the store.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -76,6 +76,8 @@ pub struct LedgerReport {
     pub older: u64,
     /// Lines of ledgers that cannot be read: a power cut can leave one half written.
     pub unreadable: u64,
+    /// Jobs of which the store cannot tell any more what it has started.
+    pub unreadable_jobs: u64,
     pub twice: u64,
     pub lost: u64,
     pub unknown: u64,

@@ -17,6 +17,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use self::retention::Retention;
 use super::decision::{self, Decision};
 use super::fault::{Fault, leave_out};
 use super::high_water::HighWater;
+use super::place::Place;
 use super::request::{Request, TRANSACTION_ROWS};
 use super::rows;
 use super::shared::{RunChange, Shared};
@@ -56,6 +58,7 @@ pub(super) struct Writer {
     /// `None` until read, and after a transaction that failed.
     counters: Option<Counters>,
     high_water: HighWater,
+    place: Place,
     decisions: VecDeque<Decision>,
     retention: Retention,
 }
@@ -71,6 +74,7 @@ impl Writer {
     /// Reads what an earlier process left unfinished. A job that cannot be read is ended.
     pub(super) fn new(
         connection: Connection,
+        path: &Path,
         high_water: HighWater,
         shared: Arc<Shared>,
         abandoned_hold: TimeDelta,
@@ -108,7 +112,9 @@ impl Writer {
         let (outstanding, receiver) = watch::channel(counts);
         let retention = Retention::left(&connection)?;
         let live = BTreeMap::new();
-        let writer = Self { connection, shared, outstanding, live, counters: None, high_water, decisions, retention };
+        let place = Place::of(path)?;
+        let counters = None;
+        let writer = Self { connection, shared, outstanding, live, counters, high_water, place, decisions, retention };
         // A file that takes no writes is told of before anybody relies on it.
         writer.probe();
         Ok((writer, receiver))
@@ -312,6 +318,7 @@ impl Writer {
                 counters.save(&self.connection)?;
             }
             self.run_sql("COMMIT")?;
+            self.place.check()?;
             Ok(value)
         };
         let result = attempt();

@@ -83,7 +83,8 @@ fn many_small_skips_in_one_group_do_not_make_a_large_transaction() {
     let path = folder.path().join("bunraku.db");
     let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
     let (mut writer, outstanding) =
-        Writer::new(connection, HighWater::open(&path), Arc::new(Shared::new()), chrono::TimeDelta::zero()).unwrap();
+        Writer::new(connection, &path, HighWater::open(&path), Arc::new(Shared::new()), chrono::TimeDelta::zero())
+            .unwrap();
     let (reply, mut answer) = oneshot::channel();
     commit(&mut writer, Request::Create(Box::new(PackedJob::new(new_job()).unwrap()), reply));
     let job = answer.try_recv().unwrap().unwrap();
@@ -115,7 +116,7 @@ fn a_writer_that_breaks_down_is_told_of() {
     let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
     let shared = Arc::new(Shared::new());
     let (writer, _outstanding) =
-        Writer::new(connection, HighWater::open(&path), Arc::clone(&shared), chrono::TimeDelta::zero()).unwrap();
+        Writer::new(connection, &path, HighWater::open(&path), Arc::clone(&shared), chrono::TimeDelta::zero()).unwrap();
     let (requests, queue) = tokio::sync::mpsc::channel(2);
     let (reply, answer) = oneshot::channel::<Result<(), StoreError>>();
     let work = Piece::boxed(1, false, |_: &rusqlite::Connection| panic!("out of order"), reply);

@@ -135,3 +135,27 @@ async fn the_last_clone_to_go_ends_the_writer_with_all_that_was_handed_in() {
     assert!(last > 0, "some appends were not answered at once");
     assert_eq!(events.len(), 50);
 }
+
+#[tokio::test]
+async fn accepted_is_durable_nothing_is_accepted_into_files_that_are_not_there_any_more() {
+    for file in ["bunraku.db", "bunraku.db-wal"] {
+        for replaced in [false, true] {
+            let fixture = Fixture::new();
+            let store = &fixture.store;
+            store.create_job(new_job(deploy_spec(1))).await.unwrap();
+            let path = fixture.folder.path().join(file);
+            std::fs::rename(&path, fixture.folder.path().join("aside")).unwrap();
+            if replaced {
+                std::fs::copy(fixture.folder.path().join("aside"), &path).unwrap();
+            }
+            let refused = store.create_job(new_job(deploy_spec(1))).await.unwrap_err();
+            assert!(
+                matches!(&refused, StoreError::Unavailable(reason) if reason.contains("removed or replaced")),
+                "{file}: {refused}"
+            );
+            assert!(store.trouble().unwrap().contains("put the files back"), "{file}");
+            std::fs::rename(fixture.folder.path().join("aside"), &path).unwrap();
+            assert!(store.trouble().is_some(), "{file}: only a new process can tell what the files hold");
+        }
+    }
+}
