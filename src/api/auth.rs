@@ -170,6 +170,8 @@ extractors! {
     Viewer: View;
     /// A caller who may let jobs go on.
     Resumer: ResumeJobs;
+    /// A caller who may choose nodes by some group.
+    GroupViewer: ViewGroups;
     /// A caller who may make task targets.
     TargetEditor: EditTaskTargets;
     /// A caller who may compare ledgers.

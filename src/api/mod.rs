@@ -18,6 +18,7 @@ mod events;
 mod feed;
 mod files;
 mod gate;
+mod groups;
 mod headers;
 mod health;
 mod inventory;

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, Route};
 use super::error::ApiError;
 use super::rights::Permission;
 use super::{
-    audit, command, drain, environments, events, feed, files, health, inventory, jobs, ledger, live, login, nodes,
-    openapi, plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
+    audit, command, drain, environments, events, feed, files, groups, health, inventory, jobs, ledger, live, login,
+    nodes, openapi, plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
 };
 
 /// Who may call a route.
@@ -117,6 +117,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/bunraku/v1/whoami" Access::Known, tokens::whoami),
     endpoint!(DELETE delete "/bunraku/v1/session" Access::Known, login::logout),
     endpoint!(PUT put "/bunraku/v1/password" Access::Known, login::change_password),
+    endpoint!(GET get "/bunraku/v1/groups" Access::Token(Permission::ViewGroups), groups::list),
+    endpoint!(GET get "/bunraku/v1/groups/{group}/nodes" Access::Token(Permission::ViewGroups), groups::nodes),
     endpoint!(GET get "/bunraku/v1/audit" Access::Token(Permission::ReadAudit), audit::list),
     endpoint!(GET get "/bunraku/v1/events" VIEWER, feed::list),
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),

@@ -11,7 +11,7 @@ use crate::model::{
     TaskAction, TaskCommand,
 };
 use crate::plan::{self, Plan, ResolveError, Schedule};
-use crate::ports::{Environment, NewJob};
+use crate::ports::{Environment, NewJob, NodeGroup};
 
 use super::params;
 use super::{Orchestrator, OrchestratorError};
@@ -75,13 +75,21 @@ impl Orchestrator {
         if group.rule.is_none() {
             return Err(invalid(format!("the node group {} has no rule, so no node is in it", group.name)));
         }
-        let connected = self.transport().connections().iter().map(|session| session.node.clone()).collect();
-        let nodes = self.directory().members(group.id, connected).await?;
+        let nodes = self.members(&group).await?;
         if nodes.is_empty() {
             let environment = environment.map(|known| known.name.to_string()).unwrap_or_default();
             return Err(OrchestratorError::EmptyTarget { environment, target: "node_group".to_owned() });
         }
         Ok(Scope::Nodes(nodes))
+    }
+
+    /// The nodes of a group, of all that are known: by the directory, or because they are connected.
+    ///
+    /// # Errors
+    /// The directory's.
+    pub async fn members(&self, group: &NodeGroup) -> Result<Vec<CertName>, OrchestratorError> {
+        let connected = self.transport().connections().iter().map(|session| session.node.clone()).collect();
+        Ok(self.directory().members(group.id, connected).await?)
     }
 
     /// Refuses a plan with nodes on which its owner may not act.

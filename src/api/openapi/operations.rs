@@ -114,6 +114,18 @@ fn audit() -> Value {
     object(json!({ "items": { "type": "array", "items": entry } }))
 }
 
+fn groups() -> Value {
+    let group = object(json!({
+        "id": text(), "name": text(), "description": text(), "parent": text(), "rule": { "type": ["array", "null"] },
+    }));
+    object(json!({ "items": { "type": "array", "items": group } }))
+}
+
+fn members() -> Value {
+    let nodes = json!({ "type": "array", "items": text() });
+    object(json!({ "id": text(), "name": text(), "nodes": nodes }))
+}
+
 fn usage() -> Value {
     let day =
         json!({ "type": "object", "required": ["date", "total_nodes", "nodes_with_agent", "nodes_without_agent"] });
@@ -317,6 +329,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..send("PUT /bunraku/v1/password", "Another password", requests::password, 204, any_object)
     }
     .errors(&[429]),
+    ask("GET /bunraku/v1/groups", "Node groups", &[], groups),
+    ask("GET /bunraku/v1/groups/{group}/nodes", "The nodes of a group, by id or name", &[], members),
     Operation {
         ok: (200, Answer::Either(audit, "application/x-ndjson")),
         ..ask("GET /bunraku/v1/audit", "Who did what", requests::AUDIT, audit)

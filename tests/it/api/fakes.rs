@@ -1,17 +1,19 @@
 //! The ports that these tests play themselves: a clock that stands still, an inventory, a directory, all of them fixed.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EnvironmentName, JobKind, TaskFile, TaskName, TransactionId};
+use bunraku_actors::model::{CertName, EnvironmentName, JobKind, Pattern, TaskFile, TaskName, TransactionId};
 use bunraku_actors::ports::{
     ApplicationType, Clock, Component, Connection, Directory, DirectoryError, Environment, EnvironmentSettings,
-    Instance, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
+    Instance, NodeGroup, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
 };
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::seed::at;
 
@@ -141,6 +143,9 @@ impl Shelf {
     }
 }
 
+/// The id of the group that all others descend from.
+const ROOT: u128 = 0x4000_8000_0000_0000_0000;
+
 #[async_trait]
 impl Directory for Shelf {
     async fn environments(&self) -> Result<Vec<Arc<Environment>>, DirectoryError> {
@@ -183,6 +188,39 @@ impl Directory for Shelf {
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError> {
         self.task(environment, name).await
+    }
+
+    async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {
+        let group = |n: u128, name: &str, parent: u128, rule: Option<serde_json::Value>| {
+            let (id, parent) = (Uuid::from_u128(ROOT + n), Uuid::from_u128(ROOT + parent));
+            Arc::new(NodeGroup { id, name: name.into(), description: format!("{name} there are"), parent, rule })
+        };
+        Ok(Some(vec![
+            group(1, "Folder", 0, None),
+            group(3, "Nobody", 1, Some(json!(["=", "name", "nobody"]))),
+            group(
+                2,
+                "Web servers",
+                1,
+                Some(json!(["or", ["=", "name", "a.example.com"], ["=", "name", "c.example.com"]])),
+            ),
+        ]))
+    }
+
+    async fn members(&self, group: Uuid, _: Vec<CertName>) -> Result<Vec<CertName>, DirectoryError> {
+        let web = group == Uuid::from_u128(ROOT + 2);
+        Ok(if web { ["a.example.com", "c.example.com"].map(node).to_vec() } else { Vec::new() })
+    }
+
+    async fn within_groups(
+        &self,
+        groups: &[Pattern],
+        nodes: Vec<CertName>,
+    ) -> Result<BTreeSet<CertName>, DirectoryError> {
+        let id = Uuid::from_u128(ROOT + 2).to_string();
+        let web = groups.iter().any(|group| group.matches("Web servers") || group.matches(&id));
+        let members = self.members(Uuid::from_u128(ROOT + 2), Vec::new()).await?;
+        Ok(nodes.into_iter().filter(|node| web && members.contains(node)).collect())
     }
 
     async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError> {

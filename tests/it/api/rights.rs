@@ -149,3 +149,92 @@ async fn why_somebody_may_or_may_not_is_explained() {
     ask("user=webby&action=fly").await.record(ACCESS, "bad-action");
     ask("action=audit:view").await.record(ACCESS, "no-user");
 }
+
+/// Web servers: a and c.
+const GROUP: &str = "00000000-0000-4000-8000-000000000002";
+
+#[actix_web::test]
+async fn nodes_are_chosen_by_the_group_that_they_are_in() {
+    const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
+    const GROUPS: &str = "GET /bunraku/v1/groups";
+    const NODES: &str = "GET /bunraku/v1/groups/{group}/nodes";
+    let world = World::empty().await;
+    let operator = world.operator();
+    operator.get("/bunraku/v1/groups").await.record(GROUPS, "all");
+    operator.get("/bunraku/v1/groups/Web%20servers/nodes").await.record(NODES, "by-name");
+    operator.get(&format!("/bunraku/v1/groups/{GROUP}/nodes")).await.record(NODES, "by-name");
+    operator.get("/bunraku/v1/groups/none/nodes").await.record(NODES, "unknown");
+    let run = async |group: &str| {
+        let body = json!({ "environment": "production", "scope": { "node_group": group } });
+        operator.post("/orchestrator/v1/command/deploy", body).await
+    };
+    for (job, group) in ["Web servers", GROUP].into_iter().enumerate() {
+        assert_eq!(run(group).await.status, 202, "{group}");
+        let nodes = operator.get(&format!("/orchestrator/v1/jobs/{}/nodes", job + 1)).await.json();
+        let names: Vec<_> = nodes["items"].as_array().unwrap().iter().map(|node| node["name"].clone()).collect();
+        assert_eq!(names, ["a.example.com", "c.example.com"]);
+    }
+    run("none").await.record(DEPLOY, "unknown-group");
+    run("Folder").await.record(DEPLOY, "group-without-rule");
+    run("Nobody").await.record(DEPLOY, "group-without-nodes");
+}
+
+#[actix_web::test]
+async fn rights_may_be_limited_to_groups_and_task_targets() {
+    const RULES: &str = "
+roles:
+  web:
+    permissions:
+      - orchestrator:view
+      - permission: puppet_agent:run
+        node_groups: ['Web servers']
+      - permission: jobs:stop
+        node_groups: ['Web servers']
+      - permission: node_groups:view
+        instances: ['Web servers']
+      - permission: tasks:run
+        task_targets: [restart]
+";
+    let (world, web) = web().await;
+    world.state.rules.store(Rules::parse(RULES).unwrap().into());
+    let target = json!({
+        "display_name": "restart", "tasks": ["greet"], "nodes": ["b.example.com"], "node_groups": [GROUP],
+    });
+    let deploys =
+        async |nodes: &[&str]| web.post("/orchestrator/v1/command/deploy", deploy("production", nodes)).await.status;
+    assert_eq!(deploys(&["a.example.com", "c.example.com"]).await, 202);
+    assert_eq!(deploys(&["a.example.com", "b.example.com"]).await, 403);
+    let by_group = |group: &str| json!({ "environment": "production", "scope": { "node_group": group } });
+    for (group, expected) in [("Web servers", 202), (GROUP, 202), ("Nobody", 403), ("none", 403)] {
+        let answer = web.post("/orchestrator/v1/command/deploy", by_group(group)).await;
+        assert_eq!(answer.status, expected, "{group}");
+    }
+    let shown = web.get("/bunraku/v1/groups").await.json();
+    assert_eq!(shown["items"].as_array().unwrap().len(), 1, "the others are none of theirs");
+    assert_eq!(web.get("/bunraku/v1/groups/Nobody/nodes").await.status, 403);
+
+    let runs = async |task: &str, node: &str| {
+        let body = json!({ "task": task, "scope": { "nodes": [node] } });
+        web.post("/orchestrator/v1/command/task", body).await.status
+    };
+    assert_eq!(runs("greet", "b.example.com").await, 403, "there is no such target yet");
+    assert_eq!(world.operator().post("/orchestrator/v1/command/task_target", target).await.status, 200);
+    assert_eq!(runs("greet", "b.example.com").await, 202, "by its name");
+    assert_eq!(runs("greet", "c.example.com").await, 202, "by its group");
+    assert_eq!(runs("greet", "d.example.com").await, 403);
+    assert_eq!(runs("exec", "b.example.com").await, 403);
+    let tasks = web.get("/orchestrator/v1/tasks").await.json();
+    let permitted = tasks["items"].as_array().unwrap().iter().filter(|task| task["permitted"] == true);
+    assert_eq!(permitted.map(|task| task["name"].as_str().unwrap()).collect::<Vec<_>>(), ["greet"]);
+
+    let others = world.operator().post("/orchestrator/v1/command/deploy", by_group("Web servers")).await.json();
+    let job = others["job"]["name"].as_str().unwrap().to_owned();
+    let stop = web.post("/orchestrator/v1/command/stop", json!({ "job": job })).await;
+    assert_eq!(stop.status, 202, "all of its nodes are in the group");
+    let admin = world.admin();
+    let run = "/bunraku/v1/access?user=webby&action=puppet_agent:run&environment=production";
+    let told = admin.get(&format!("{run}&node=c.example.com")).await;
+    told.record("GET /bunraku/v1/access", "yes-by-group");
+    let told = admin.get(&format!("{run}&node=b.example.com")).await.json();
+    assert_eq!(told["allowed"], false);
+}
