@@ -150,3 +150,48 @@ async fn recovered_runs_count_whatever_the_limit() {
     pool.want(next.job, JobKind::Task, 5);
     assert_eq!(next.news().await.0, 2, "all slots came back");
 }
+
+#[tokio::test]
+async fn jobs_in_doubt_about_one_node_do_not_wait_for_each_other_while_it_is_away() {
+    let pool = pool(10, 10, 10);
+    let (one, two) = (Asker::join(&pool, 1, JobKind::Task), Asker::join(&pool, 2, JobKind::Task));
+    let new = Asker::join(&pool, 3, JobKind::Task);
+    let (node, index) = (name(1), NodeIndex(1));
+    for job in [one.job, two.job] {
+        pool.doubt(job, JobKind::Task, &node);
+        pool.doubt(job, JobKind::Task, &node);
+    }
+    for job in [one.job, two.job, new.job] {
+        assert!(pool.turn_is_free(job, JobKind::Task, &node, index), "only its connection is missing");
+        pool.want(job, JobKind::Task, 1);
+        assert!(!pool.start(job, JobKind::Task, &node, index), "either of the two may be going on");
+    }
+    assert_eq!((one.news().await.1, new.news().await.1), (vec![], vec![]));
+    pool.doubt_over(two.job, JobKind::Task, &node);
+    assert_eq!((one.news().await.1, new.news().await.1), (vec![1], vec![1]), "they look again");
+    assert!(!pool.start(new.job, JobKind::Task, &node, index));
+    assert!(pool.start(one.job, JobKind::Task, &node, index), "what it starts is what it was in doubt about");
+    pool.doubt_over(one.job, JobKind::Task, &node);
+    assert!(!pool.start(new.job, JobKind::Task, &node, index), "the run has the turn");
+    pool.end(one.job, JobKind::Task, &node, false);
+    assert_eq!(new.news().await.1, [1]);
+    assert!(pool.start(new.job, JobKind::Task, &node, index));
+}
+
+#[tokio::test]
+async fn the_end_of_a_hold_tells_a_job_that_is_in_doubt_itself() {
+    let pool = pool(10, 10, 10);
+    let one = Asker::join(&pool, 1, JobKind::Task);
+    let (node, index) = (name(1), NodeIndex(1));
+    pool.adopt_hold(JobKind::Task, &node);
+    pool.doubt(one.job, JobKind::Task, &node);
+    pool.want(one.job, JobKind::Task, 1);
+    assert!(!pool.turn_is_free(one.job, JobKind::Task, &node, index));
+    one.news().await;
+    pool.hold_over(JobKind::Task, &node);
+    assert_eq!(one.news().await.1, [1]);
+    pool.leave(one.job, JobKind::Task);
+    let next = Asker::join(&pool, 2, JobKind::Task);
+    pool.want(next.job, JobKind::Task, 1);
+    assert!(pool.start(next.job, JobKind::Task, &node, index), "nothing of it is left");
+}

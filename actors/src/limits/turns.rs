@@ -21,6 +21,13 @@ struct Turn {
     waiting: BTreeMap<JobId, (Outlet<PoolSignal>, NodeIndex)>,
 }
 
+impl Turn {
+    /// Nothing is known to go on there.
+    fn is_only_in_doubt(&self) -> bool {
+        self.taken as usize == self.doubts.len()
+    }
+}
+
 /// All taken turns.
 #[derive(Debug, Default)]
 pub(super) struct Turns(HashMap<(JobKind, CertName), Turn>);
@@ -48,7 +55,7 @@ impl Turns {
         true
     }
 
-    /// Whether the turn is free; if not, the job waits for it.
+    /// Whether the turn is free, as far as a node that is away goes; if not, the job waits for it.
     pub(super) fn is_free(
         &mut self,
         kind: JobKind,
@@ -58,7 +65,8 @@ impl Turns {
         outlet: Outlet<PoolSignal>,
     ) -> bool {
         let Some(turn) = self.0.get_mut(&(kind, node.clone())) else { return true };
-        if turn.taken == u32::from(turn.doubts.contains(&job)) {
+        // For a node that is away, doubts are no obstacle: when it comes, its agent is asked before anything starts there.
+        if turn.is_only_in_doubt() {
             return true;
         }
         turn.waiting.insert(job, (outlet, index));
@@ -100,13 +108,17 @@ impl Turns {
         let key = (kind, node.clone());
         let Some(turn) = self.0.get_mut(&key) else { return };
         turn.taken = turn.taken.saturating_sub(1);
-        if turn.taken > 0 {
+        if !turn.is_only_in_doubt() {
             return;
         }
+        // Some of them may have to wait on; they look and say so.
+        let over = turn.taken == 0;
         for (outlet, index) in std::mem::take(&mut turn.waiting).into_values() {
             outlet.send(PoolSignal::TurnFree(index));
         }
-        self.0.remove(&key);
+        if over {
+            self.0.remove(&key);
+        }
     }
 
     /// Gives back what a job that was cut off has, and takes it out of every queue.

@@ -73,6 +73,7 @@ pub(crate) struct Supervisor {
     pub(super) holds: Holds,
     /// The number of the last beat.
     pub(super) beats: u64,
+    pub(super) last_beat: Option<tokio::time::Instant>,
     pub(super) sweep: Sweep,
     pub(super) notes: Outlet<Note>,
     mail: Option<Mail>,
@@ -92,6 +93,7 @@ impl Supervisor {
             pool: seed.pool,
             holds: Holds::new(Arc::clone(&seed.ports.transport), signals.outlet()),
             beats: 0,
+            last_beat: None,
             sweep: Sweep::default(),
             ports: seed.ports,
             limits: seed.limits,

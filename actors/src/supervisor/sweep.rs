@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use actix::{AsyncContext, Context, WrapFuture, fut::ActorFutureExt};
 
 use crate::inbox::Inbox;
@@ -42,6 +44,10 @@ struct Open {
 impl Supervisor {
     /// One beat.
     pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
+        // After a pause of the whole process the beats that were missed come at once: nobody could have answered them.
+        if self.last_beat.replace(Instant::now()).is_some_and(|last| last.elapsed() < BEAT / 2) {
+            return;
+        }
         let patience = self.limits.hang_timeout.as_secs().div_ceil(BEAT.as_secs());
         let beats = self.beats;
         let noted = |entry: &Entry| entry.beat.as_ref().map(|beat| beat.load(Ordering::Acquire));

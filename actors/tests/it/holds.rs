@@ -247,7 +247,7 @@ async fn comes_back_and_is_ended(world: &World, job: JobId, node: &CertName) {
     tokio::time::sleep(seconds(60)).await;
     world.agents.connect(node);
     until("the agent ends it", async || late(world, job, node).is_some()).await;
-    assert_eq!(late(world, job, node).unwrap().cause, Some(Cause::StoppedByForce));
+    assert_eq!(late(world, job, node).expect("it was told").cause, Some(Cause::StoppedByForce));
 }
 
 #[test]

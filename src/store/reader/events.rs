@@ -63,18 +63,31 @@ fn page(connection: &Connection, specs: &Specs, limit: u32, mut rows: Rows<'_>) 
         if items.len() == limit as usize || bytes >= PAGE_BYTES {
             return Ok(EventPage { items, more: true });
         }
-        let (mut event, node) = read(row)?;
-        if let Some(node) = node {
-            let job = event.job;
-            let spec = specs.spec(connection, job)?;
-            let name = spec.nodes.get(node.at());
-            let name = name.ok_or_else(|| Fault::Inconsistent(format!("job {job} has no node {}", node.0)))?;
-            event.node = Some(name.clone());
-        }
+        let event = match read_named(connection, specs, row) {
+            Ok(event) => event,
+            Err(fault) if fault.advice().is_some() => return Err(fault),
+            // Nobody who follows the events may be stopped for good by a damaged one.
+            Err(fault) => {
+                tracing::error!(event = row.get::<_, i64>(0)?, error = %fault, "an event cannot be read and is left out");
+                continue;
+            }
+        };
         bytes += event.message.len() + value_weight(&event.detail);
         items.push(event);
     }
     Ok(EventPage { items, more: false })
+}
+
+fn read_named(connection: &Connection, specs: &Specs, row: &Row<'_>) -> Result<EventRecord, Fault> {
+    let (mut event, node) = read(row)?;
+    if let Some(node) = node {
+        let job = event.job;
+        let spec = specs.spec(connection, job)?;
+        let name = spec.nodes.get(node.at());
+        let name = name.ok_or_else(|| Fault::Inconsistent(format!("job {job} has no node {}", node.0)))?;
+        event.node = Some(name.clone());
+    }
+    Ok(event)
 }
 
 /// The last event number of all, 0 when there is none.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bunraku_actors::model::{
-    Attempt, Cause, EventKind, JobId, JobKind, JobSpec, JobState, LateAnswer, NodeIndex, NodeState,
+    Attempt, Cause, EventKind, EventSeq, JobId, JobKind, JobSpec, JobState, LateAnswer, NodeIndex, NodeState,
 };
-use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, Write};
+use bunraku_actors::ports::{EventPage, JobOrder, JobQuery, JobStore, Write};
 use serde_json::{Value, json};
 
 use super::builders::*;
@@ -140,6 +140,23 @@ async fn one_row_that_cannot_be_read_takes_no_other_along() {
         assert!(first.state.is_terminal() && first.counts.all_over(), "{spoil}: {first:?}");
         assert_eq!(store.trouble(), None, "{spoil}");
     }
+}
+
+#[tokio::test]
+async fn a_damaged_event_stops_nobody_who_follows() {
+    let fixture = Fixture::new();
+    let spec = deploy_spec(3);
+    let job = fixture.store.create_job(new_job(spec.clone())).await.unwrap();
+    fixture.store.append((0..3).map(|node| started(&spec, job, node, 1)).collect()).await.unwrap();
+    fixture.store.close().await;
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bunraku.db")).unwrap();
+    other.execute_batch("UPDATE events SET kind = 'nonsense' WHERE seq = 2").unwrap();
+    drop(other);
+    let fixture = Fixture::over(fixture.folder);
+    let seqs = |page: EventPage| page.items.iter().map(|event| event.seq.0).collect::<Vec<_>>();
+    assert_eq!(seqs(fixture.store.events(job, EventSeq(0), 10).await.unwrap()), [1, 3]);
+    assert_eq!(seqs(fixture.store.all_events(EventSeq(0), 10).await.unwrap()), [1, 3]);
+    assert_eq!(fixture.store.trouble(), None);
 }
 
 #[tokio::test]
