@@ -11,6 +11,7 @@ mod service;
 mod upkeep;
 mod watchdog;
 
+pub use crate::directory::{ImportError, import_groups};
 pub use backup::{DatabaseError, backup, restore};
 pub use clock::{SteadyClock, SystemClock};
 pub use serve::serve;

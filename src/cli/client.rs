@@ -29,6 +29,13 @@ pub(crate) struct Client {
     token: Option<HeaderValue>,
 }
 
+/// A text as one part of a path.
+pub(crate) fn segment(text: &str) -> String {
+    let mut url = reqwest::Url::parse("https://localhost/").expect("it is a URL");
+    url.path_segments_mut().expect("it has a path").pop_if_empty().push(text);
+    url.path()[1..].to_owned()
+}
+
 impl Client {
     /// A client for the server of these settings; nothing is sent yet. Proxies are ignored: the server is an internal
     /// one, and a token must not travel through somebody else's machine.

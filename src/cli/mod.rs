@@ -17,6 +17,8 @@ mod env;
 mod error;
 mod exit;
 mod follow;
+mod group;
+mod import;
 mod init;
 mod job;
 mod leave;
@@ -84,7 +86,9 @@ enum Command {
     Plan(plan::PlanArgs),
     Schedule(schedule::ScheduleArgs),
     Node(node::NodeArgs),
+    Group(group::GroupArgs),
     Env(env::EnvArgs),
+    Import(import::ImportArgs),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Whoami(login::WhoamiArgs),
@@ -163,7 +167,9 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Swarm(args) => block_on(swarm::run(args, ctx)),
         Command::Plan(args) => block_on(plan::run(args, ctx)),
         Command::Schedule(args) => block_on(schedule::run(args, ctx)),
+        Command::Group(args) => block_on(group::run(args, ctx)),
         Command::Env(args) => block_on(env::run(args, ctx)),
+        Command::Import(args) => import::run(args, ctx),
         Command::Login(args) => block_on(login::login(args, ctx)),
         Command::Logout(args) => block_on(login::logout(args, ctx)),
         Command::Whoami(args) => block_on(login::whoami(args, ctx)),

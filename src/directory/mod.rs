@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use self::classify::Classifier;
 use self::content::{ContentError, ContentStore};
+pub use self::groups::{ImportError, Imported, import_groups};
 use self::hash::{Fingerprint, HashCache};
 use self::snapshot::Snapshot;
 use self::watch::DirectoryWatch;

@@ -3,6 +3,7 @@
 //! A node belongs to a group where its rule fits and those of all its ancestors do; an ancestor without a rule is a folder
 //! and stands in nobody's way. A file that cannot be used keeps its last good version, for as long as it is there.
 
+mod import;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use self::import::{ImportError, Imported, import_groups};
 pub(super) use self::rule::{FactPath, Rule};
 
 /// The group that every other one descends from; it has no file.

@@ -97,3 +97,30 @@ fn a_server_that_is_not_there_is_a_five() {
     let error: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!((ended.code, error["exit_code"].as_u64()), (5, Some(5)));
 }
+
+#[test]
+fn groups_of_puppet_enterprise_are_taken_over_and_what_is_not_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, to) = (dir.path().join("export.json"), dir.path().join("groups"));
+    let root = "00000000-0000-4000-8000-000000000000";
+    let id = "10000000-0000-4000-8000-000000000001";
+    let group = |id: &str, name: &str, rule: serde_json::Value| serde_json::json!({ "id": id, "name": name, "parent": root, "rule": rule, "classes": { "apache": {} } });
+    let good = group(id, "Web", serde_json::json!(["=", "name", "web1"]));
+    std::fs::write(&file, serde_json::json!([group(root, "All Nodes", serde_json::json!(null)), good]).to_string())
+        .unwrap();
+    let import = || run(&["import", "pe-groups", file.to_str().unwrap(), "--to", to.to_str().unwrap()]);
+    let done = import();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.starts_with("Web: ") && done.stderr.contains("not taken of Web: 1 class"), "{done:?}");
+    let text = std::fs::read_to_string(to.join("web.yaml")).unwrap();
+    assert_eq!(text, format!("id: {id}\nname: \"Web\"\nrule: [\"=\",\"name\",\"web1\"]\n"));
+    std::fs::write(&file, serde_json::json!([group(id, "Web", serde_json::json!(["like", "name", "x"]))]).to_string())
+        .unwrap();
+    let refused = import();
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("'like' is no operator"), "{refused:?}");
+    std::fs::write(&file, "{}").unwrap();
+    let nonsense = import();
+    assert_eq!(nonsense.code, 2);
+    assert!(nonsense.stderr.contains("export.json: that is no export"), "{nonsense:?}");
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deploy;
+mod groups;
 mod reload;
 mod tasks;
 
