@@ -193,6 +193,20 @@ impl JobCommand {
         Ok(())
     }
 
+    /// Refuses nodes that it names and its owner may not act on. Which nodes other scopes mean is settled when it is carried
+    /// out.
+    ///
+    /// # Errors
+    /// 403 with their count.
+    pub(super) async fn check_nodes(&mut self, state: &State) -> Result<(), ApiError> {
+        let scope = match &*self {
+            Self::Deploy(command) => &command.scope,
+            Self::Task(command) => &command.scope,
+        };
+        let Scope::Nodes(nodes) = scope.clone() else { return Ok(()) };
+        Ok(state.orchestrator.check_reach(&self.common().reach, &nodes).await?)
+    }
+
     /// Has the engine carry it out.
     ///
     /// # Errors

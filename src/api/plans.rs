@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
-use bunraku_actors::model::{EnvironmentName, JobId, PlanId};
+use bunraku_actors::model::{EnvironmentName, JobId, PlanId, Reach};
 use bunraku_actors::ports::{self, Refusal, StoreError};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -120,9 +120,10 @@ fn refuse_when_unable(state: &State) -> Result<(), ApiError> {
     state.orchestrator.trouble().map_or(Ok(()), |trouble| Err(ApiError::unavailable(trouble)))
 }
 
-/// A plan job is its owner's; others need the permission to stop jobs.
+/// A plan job is its owner's; others need the permission to stop jobs, on whatever nodes.
 fn permit(caller: &Caller, record: &PlanRecord, verb: &str) -> Result<(), ApiError> {
-    if caller.owns(&record.spec.owner) || caller.rights.may(Permission::StopJobs) {
+    let may_stop_all = || caller.rights.reach(Permission::StopJobs, None, None) == Some(Reach::All);
+    if caller.owns(&record.spec.owner) || may_stop_all() {
         return Ok(());
     }
     let (login, owner) = (&caller.token.login, &record.spec.owner.login);

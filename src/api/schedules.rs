@@ -133,6 +133,7 @@ async fn check(state: &State, caller: &Caller, spec: &ScheduleSpec) -> Result<()
     }
     let mut command = command_of(spec)?;
     command.permit(state, &caller.rights, &caller.token.login).await?;
+    command.check_nodes(state).await?;
     Ok(state.orchestrator.check_environment(command.environment()).await?)
 }
 

@@ -45,13 +45,13 @@ pub(crate) fn run(args: &ImportArgs, ctx: &Context) -> Result<Exit, CliError> {
         ImportError::Write { .. } => CliError::Other(error.into()),
     })?;
     for (name, path) in &imported.written {
-        ctx.out.line(&format!("{name}: {}", path.display()));
+        ctx.out.line(format!("{name}: {}", path.display()));
     }
     for (name, what) in &imported.left_behind {
-        ctx.out.note(&format!("not taken of {name}: {what}"));
+        ctx.out.note(format!("not taken of {name}: {what}"));
     }
     for (name, why) in &imported.refused {
-        ctx.out.note(&format!("not taken: {name}: {why}"));
+        ctx.out.note(format!("not taken: {name}: {why}"));
     }
     Ok(if imported.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }

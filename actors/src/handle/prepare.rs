@@ -32,7 +32,7 @@ impl Orchestrator {
         });
         let scope = self.resolved(command.scope, environment.as_deref()).await?;
         let plan = self.plan(scope, environment.clone(), true).await?;
-        self.within(&command.common.reach, &plan).await?;
+        self.check_reach(&command.common.reach, &plan.nodes).await?;
         self.job(action, plan, command.environment, command.common)
     }
 
@@ -45,7 +45,7 @@ impl Orchestrator {
         // Targets first: a command which is refused for them leaves no pinned files behind.
         let scope = self.resolved(command.scope, Some(&environment)).await?;
         let plan = self.plan(scope, Some(environment), false).await?;
-        self.within(&command.common.reach, &plan).await?;
+        self.check_reach(&command.common.reach, &plan.nodes).await?;
         let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
         let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
             task: command.task.to_string(),
@@ -92,12 +92,15 @@ impl Orchestrator {
         Ok(self.directory().members(group.id, connected).await?)
     }
 
-    /// Refuses a plan with nodes on which its owner may not act.
-    async fn within(&self, reach: &Reach, plan: &Plan) -> Result<(), OrchestratorError> {
-        let beyond = self.beyond(reach, plan.nodes.iter()).await?;
+    /// Refuses nodes on which a command may not act.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::OutOfReach`], and as [`Orchestrator::beyond`].
+    pub async fn check_reach(&self, reach: &Reach, nodes: &[CertName]) -> Result<(), OrchestratorError> {
+        let beyond = self.beyond(reach, nodes.iter()).await?;
         let Some(example) = beyond.first() else { return Ok(()) };
         let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
-        let (refused, of) = (count(beyond.len()), count(plan.nodes.len()));
+        let (refused, of) = (count(beyond.len()), count(nodes.len()));
         Err(OrchestratorError::OutOfReach { refused, of, example: example.clone() })
     }
 

@@ -85,9 +85,10 @@ impl Permission {
         matches!(self, Self::RunTasks | Self::RunPlans | Self::ViewGroups)
     }
 
-    /// Whether its grants may be limited to environments and nodes.
+    /// Whether its grants may be limited to environments and nodes. What a plan does on nodes is limited by the tasks that it
+    /// may run.
     #[must_use]
     pub fn acts_on_nodes(self) -> bool {
-        matches!(self, Self::RunPuppet | Self::RunTasks | Self::RunPlans | Self::StopJobs)
+        matches!(self, Self::RunPuppet | Self::RunTasks | Self::StopJobs)
     }
 }

@@ -285,9 +285,10 @@ certificates:
                 .contains("by task_targets")
         );
         assert!(
-            refusal("roles: {a: {permissions: [{permission: tasks:run, task_targets: [x], nodes: [y]}]}}")
+            refusal("roles: {a: {permissions: [{permission: tasks:run, task_targets: [x], nodes: [web]}]}}")
                 .contains("beside instances")
         );
+        assert!(refusal("roles: {a: {permissions: [{permission: plans:run, nodes: [web]}]}}").contains("by nodes"));
         assert!(refusal("bindings: [{role: nobody, logins: [a]}]").contains("'nobody'"));
         assert!(refusal("rolls: {}").contains("rolls"));
         assert!(refusal("certificates: [{name: a, login: b}, {name: a, login: c}]").contains("'a'"));

@@ -1,10 +1,11 @@
 //! What limited roles may do: on which nodes, in which environments, with which tasks; one's own; certificates.
 
 use bunraku::api::accounts::{Accounts, NewToken, TokenHash};
-use bunraku::api::rights::Rules;
+use bunraku::api::rights::{Permission, Rules};
+use bunraku::api::{Access, ENDPOINTS};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::seed::at;
 use super::world::World;
 
@@ -237,4 +238,92 @@ roles:
     told.record("GET /bunraku/v1/access", "yes-by-group");
     let told = admin.get(&format!("{run}&node=b.example.com")).await.json();
     assert_eq!(told["allowed"], false);
+}
+
+/// What acts on something that may lie beyond a grant, with a body that asks for it.
+fn acting() -> Vec<(&'static str, &'static str, Value)> {
+    let scope = json!({ "nodes": ["a.example.com"] });
+    let at_one = "2026-03-01T13:00:00Z";
+    let scheduled = json!({
+        "type": "deploy", "environment": "production", "input": { "scope": scope },
+        "schedule": { "start_time": at_one, "interval": null },
+    });
+    let command = |what: &'static str, body: Value| ("POST", what, body);
+    vec![
+        command("command/deploy", json!({ "environment": "production", "scope": scope })),
+        command("command/task", json!({ "task": "greet", "scope": scope })),
+        command("command/stop", json!({ "job": "1" })),
+        command("command/plan_run", json!({ "plan_name": "shop::deploy", "params": {} })),
+        command("command/environment_plan_run", json!({ "plan_name": "shop::deploy", "params": {} })),
+        command("command/plan_start", json!({ "plan_name": "shop::deploy", "params": {} })),
+        command("command/plan_task", json!({ "task": "greet", "plan_job": "1", "scope": scope, "params": {} })),
+        command("command/plan_finish", json!({ "plan_job": "1", "status": "success", "result": "" })),
+        command("command/stop_plan", json!({ "plan_job": "1" })),
+        command(
+            "command/schedule_deploy",
+            json!({ "environment": "production", "scope": scope, "scheduled_time": at_one }),
+        ),
+        command("command/schedule_task", json!({ "task": "greet", "scope": scope, "scheduled_time": at_one })),
+        command("command/schedule_plan", json!({ "plan": "shop::deploy", "params": {}, "scheduled_time": at_one })),
+        command("scheduled_jobs/environment_jobs", scheduled.clone()),
+        ("PUT", "scheduled_jobs/environment_jobs/{id}", scheduled),
+        ("DELETE", "scheduled_jobs/{id}", json!(null)),
+        ("POST", "/bunraku/v1/jobs/{id}/retry", json!({ "which": "all" })),
+        ("GET", "/bunraku/v1/groups/{group}/nodes", json!(null)),
+    ]
+}
+
+#[actix_web::test]
+async fn a_grant_for_other_instances_nodes_or_environments_opens_no_route_that_acts() {
+    let grants = |limits: &str| {
+        let limited = |permission: &str| {
+            let named = ["tasks:run", "plans:run"].contains(&permission);
+            let key = match (limits, named) {
+                (limits, true) if permission == "plans:run" && limits != "instances" => "instances",
+                ("instances", false) => "nodes",
+                (limits, _) => limits,
+            };
+            json!({ "permission": permission, key: ["elsewhere"] })
+        };
+        let acting = ["tasks:run", "plans:run", "puppet_agent:run", "jobs:stop"].map(limited);
+        let mut permissions =
+            json!(["orchestrator:view", { "permission": "node_groups:view", "instances": ["elsewhere"] }]);
+        permissions.as_array_mut().unwrap().extend(acting);
+        json!({ "roles": { "web": { "permissions": permissions } } }).to_string()
+    };
+    // Whatever may act, or names one of several things, is among them.
+    let table = acting();
+    let full = |path: &str| if path.starts_with('/') { path.to_owned() } else { format!("/orchestrator/v1/{path}") };
+    for endpoint in ENDPOINTS {
+        let acts = match endpoint.access {
+            Access::Acting => true,
+            Access::Token(Permission::RunPuppet | Permission::RunTasks | Permission::RunPlans) => true,
+            Access::Token(Permission::View) => endpoint.method != "GET" && !endpoint.path.ends_with("/inventory"),
+            Access::Token(Permission::ViewGroups) => endpoint.path.contains('{'),
+            _ => false,
+        };
+        let listed = table.iter().any(|(method, path, _)| endpoint.method == *method && endpoint.path == full(path));
+        assert_eq!(acts, listed, "{} {}", endpoint.method, endpoint.path);
+    }
+    for limits in ["instances", "environments", "nodes"] {
+        let (world, web) = web().await;
+        let text = grants(limits);
+        world.state.rules.store(Rules::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")).into());
+        // Things of somebody else.
+        let operator = world.operator();
+        for (method, path, body) in acting().into_iter().filter(|(_, path, _)| !path.contains("stop")) {
+            if ["command/deploy", "command/plan_start", "scheduled_jobs/environment_jobs"].contains(&path) {
+                let made = Answer::of(operator.request(method, &full(path)).json(&body)).await;
+                assert!(made.status < 300, "{path}: {}", made.json());
+            }
+        }
+        for (method, path, body) in acting() {
+            let place = full(path).replace("{id}", "1").replace("{group}", "Nobody");
+            let request = web.request(method, &place);
+            let answer = Answer::of(if body.is_null() { request } else { request.json(&body) }).await;
+            assert_eq!(answer.status, 403, "{method} {path} with other {limits}: {}", answer.json());
+        }
+        let jobs = operator.get("/orchestrator/v1/jobs").await.json();
+        assert_eq!(jobs["items"].as_array().unwrap().len(), 1, "nothing was started with other {limits}");
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bunraku::api::records::{PlanSpec, PlanState, Records};
 use bunraku::store::{Cutoffs, Pruned, Store, pruned_result};
 use bunraku_actors::model::{JobId, JobState, LateAnswer, NodeIndex, NodeState};
-use bunraku_actors::ports::{JobOrder, JobStore, Write};
+use bunraku_actors::ports::{JobOrder, JobStore, StoreError, Write};
 use serde_json::json;
 
 use super::builders::*;
@@ -231,4 +232,52 @@ async fn what_is_kept_beside_jobs_goes_when_it_is_too_old() {
     assert_eq!(logins, ["service"], "sessions that are over go, tokens of service accounts stay to be looked at");
     let log = store.audit_log(AuditQuery { limit: 10, ..AuditQuery::default() }).await.unwrap();
     assert_eq!(log.iter().map(|record| record.seq).collect::<Vec<_>>(), [2], "what is younger stays under its number");
+}
+
+#[tokio::test]
+async fn plan_jobs_go_with_their_age_once_they_are_over() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let mut plans = Vec::new();
+    for finished in [Some(10), Some(20), None] {
+        let spec = PlanSpec {
+            plan: "shop::deploy".into(),
+            description: String::new(),
+            parameters: serde_json::Map::new(),
+            sensitive: Vec::new(),
+            environment: None,
+            owner: deploy_spec(1).owner,
+            userdata: json!({}),
+            created_at: at(1),
+        };
+        let plan = store.start_plan(spec, None).await.unwrap();
+        if let Some(seconds) = finished {
+            store.finish_plan(plan, PlanState::Success, json!("done"), at(seconds)).await.unwrap();
+        }
+        plans.push(plan);
+    }
+    store.prune(jobs_before(15)).await.unwrap();
+    let mut kept = Vec::new();
+    for plan in &plans {
+        let (events, _) = store.plan_events(*plan, 0, 10).await.unwrap();
+        kept.push((store.plan(*plan).await.unwrap().is_some(), !events.is_empty()));
+    }
+    assert_eq!(kept, [(false, false), (true, true), (true, false)], "with their events; one that goes on stays");
+}
+
+#[tokio::test]
+async fn a_pass_that_cannot_write_ends_and_the_next_one_goes_on() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let old = over_at(store, 1_300, 10).await;
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bunraku.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.prune(jobs_before(15)).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Unavailable(reason) if reason.contains("another process")), "{refused}");
+    other.execute_batch("ROLLBACK").unwrap();
+    while store.trouble().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.prune(jobs_before(15)).await.unwrap().jobs, 1);
+    assert_eq!(rows_of(&fixture, old), 0);
 }
