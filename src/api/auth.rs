@@ -210,8 +210,13 @@ async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
             let (login, name) = known.ok_or_else(|| {
                 ApiError::unauthenticated("puppetlabs.rbac/user-unauthenticated", "Route requires authentication")
             })?;
+            let user = state.accounts.user(&login).await?.map(|(user, _)| user);
+            if user.as_ref().is_some_and(|user| user.revoked_at.is_some()) {
+                let msg = "The user of the certificate has been revoked.";
+                return Err(ApiError::unauthenticated("puppetlabs.rbac/user-revoked", msg));
+            }
             let roles = rules.roles_of(&login);
-            let token = of_certificate(&login);
+            let token = of_certificate(&login, user.map(|user| user.id));
             let rights = state.rights_by(rules.rights(&roles)).await?;
             Caller { rights, roles, token, proof: Proof::Certificate(name) }
         }
@@ -221,11 +226,12 @@ async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
 }
 
 /// A record like that of a token, for a login that a certificate stands for. Its id follows from the login.
-fn of_certificate(login: &str) -> TokenRecord {
+fn of_certificate(login: &str, user: Option<Uuid>) -> TokenRecord {
     let id = Uuid::new_v5(&Uuid::NAMESPACE_X500, login.as_bytes());
     TokenRecord {
         id,
-        owner_id: id,
+        // What the user made with a token is their own by a certificate too.
+        owner_id: user.unwrap_or(id),
         login: login.to_owned(),
         display_name: login.to_owned(),
         role: String::new(),

@@ -170,10 +170,10 @@ impl JobCommand {
         }
     }
 
-    /// Where it looks for what it runs; `None` where that does not matter.
-    pub(super) fn environment(&self) -> Option<&EnvironmentName> {
+    /// The environment that it cannot leave: what is not enforced is the node's own choice, and may be any.
+    fn bound_environment(&self) -> Option<&EnvironmentName> {
         match self {
-            Self::Deploy(command) => command.environment.as_ref(),
+            Self::Deploy(command) => command.environment.as_ref().filter(|_| command.enforce_environment),
             Self::Task(command) => Some(&command.environment),
         }
     }
@@ -188,23 +188,20 @@ impl JobCommand {
             Self::Task(command) => (&command.scope, Permission::RunTasks, Some(command.task.as_str())),
         };
         permit_scope(state, scope, rights, login).await?;
-        let reach = auth::reach_of(rights, login, permission, task, self.environment())?;
+        let reach = auth::reach_of(rights, login, permission, task, self.bound_environment())?;
         self.common().reach = reach;
         Ok(())
     }
 
-    /// Refuses nodes that it names and its owner may not act on. Which nodes other scopes mean is settled when it is carried
-    /// out.
+    /// Whether it would be carried out now.
     ///
     /// # Errors
-    /// 403 with their count.
-    pub(super) async fn check_nodes(&mut self, state: &State) -> Result<(), ApiError> {
-        let scope = match &*self {
-            Self::Deploy(command) => &command.scope,
-            Self::Task(command) => &command.scope,
-        };
-        let Scope::Nodes(nodes) = scope.clone() else { return Ok(()) };
-        Ok(state.orchestrator.check_reach(&self.common().reach, &nodes).await?)
+    /// The engine's, as if it were.
+    pub(super) async fn check(self, state: &State) -> Result<(), ApiError> {
+        Ok(match self {
+            Self::Deploy(command) => state.orchestrator.check_deploy(command).await?,
+            Self::Task(command) => state.orchestrator.check_task(command).await?,
+        })
     }
 
     /// Has the engine carry it out.

@@ -22,13 +22,16 @@ pub(super) async fn list(state: web::Data<State>, GroupViewer(caller): GroupView
 /// The nodes of one group, by its id or name.
 pub(super) async fn nodes(state: web::Data<State>, GroupViewer(caller): GroupViewer, key: web::Path<String>) -> Answer {
     let directory = state.orchestrator.directory();
-    let group = directory.group(&key).await?.ok_or_else(|| {
+    let Some(group) = directory.group(&key).await? else {
+        // Whether it is there is nothing for somebody who may not look at it.
+        caller.must_with(Permission::ViewGroups, &key)?;
         let shown: String = key.chars().take(80).collect();
-        ApiError::not_found(format!("there is no node group with the id or name '{shown}'"))
-    })?;
+        return Err(ApiError::not_found(format!("there is no node group with the id or name '{shown}'")));
+    };
     let id = group.id.to_string();
-    if !caller.rights.may_with(Permission::ViewGroups, &group.name) {
-        caller.must_with(Permission::ViewGroups, &id)?;
+    let may = |name: &str| caller.rights.may_with(Permission::ViewGroups, name);
+    if !may(&group.name) && !may(&id) {
+        caller.must_with(Permission::ViewGroups, &key)?;
     }
     let nodes = state.orchestrator.members(&group).await?;
     ok(&json!({ "id": id, "name": group.name, "nodes": nodes }))

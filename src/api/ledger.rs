@@ -48,8 +48,7 @@ pub(super) async fn verify(state: web::Data<State>, Verifier(caller): Verifier, 
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, ApiError> {
-    let parsed = DateTime::parse_from_rfc3339(text);
-    parsed.map(|time| time.with_timezone(&Utc)).map_err(|_| {
+    super::request::time::parse(text).ok_or_else(|| {
         let text: String = text.chars().take(80).collect();
         ApiError::invalid("since", format!("since must be a time such as 2026-11-26T08:00:00Z, not '{text}'"))
     })

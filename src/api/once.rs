@@ -77,7 +77,7 @@ fn key_of(req: &HttpRequest, state: &State, caller: &Caller, body: &Object) -> R
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(ApiError::invalid(HEADER, format!("{HEADER} must be 1 to {LONGEST} printable ASCII characters")));
     }
-    let mut command = format!("{} {}\n", req.method(), req.path());
+    let mut command = format!("{} {}\n", req.method(), req.path().trim_end_matches('/'));
     canonical(body.as_map(), &mut command);
     Ok(Some(OnceKey {
         owner: caller.token.owner_id.to_string(),

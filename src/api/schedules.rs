@@ -71,11 +71,11 @@ pub(super) async fn change(
 async fn apply(state: &State, caller: &Caller, record: ScheduleRecord, body: &Object) -> Result<(), ApiError> {
     let (spec, enabled) = changed_schedule(body, record.spec.clone(), state.now())?;
     let asks_anew = spec.input != record.spec.input || spec.environment != record.spec.environment;
-    if asks_anew {
-        // With whose rights it runs does not change with who changes it: both must have them.
+    let moved = (spec.start, &spec.recurrence) != (record.spec.start, &record.spec.recurrence);
+    if asks_anew || moved {
+        // With whose rights it runs does not change with who changes it: both must have them. To say when is to say that.
         check(state, caller, &spec).await?;
     }
-    let moved = (spec.start, &spec.recurrence) != (record.spec.start, &record.spec.recurrence);
     let next = if moved { Some(spec.start) } else { record.next_run };
     let enabled = enabled.unwrap_or(true);
     Ok(state.records.change_schedule(record.id, spec, enabled, next.filter(|_| enabled)).await?)
@@ -133,8 +133,8 @@ async fn check(state: &State, caller: &Caller, spec: &ScheduleSpec) -> Result<()
     }
     let mut command = command_of(spec)?;
     command.permit(state, &caller.rights, &caller.token.login).await?;
-    command.check_nodes(state).await?;
-    Ok(state.orchestrator.check_environment(command.environment()).await?)
+    // With the rights of whoever asks, on the nodes that there are today; at each turn with those that its owner has then.
+    command.check(state).await
 }
 
 fn must_act(caller: &Caller) -> Result<(), ApiError> {

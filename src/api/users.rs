@@ -76,7 +76,11 @@ pub(super) async fn access(req: HttpRequest, state: web::Data<State>, _: Account
     roles.extend(rules.roles_of(&login));
     let revoked = state.accounts.user(&login).await?.is_some_and(|(user, _)| user.revoked_at.is_some());
     let rights = state.rights_by(rules.rights(&roles)).await?;
-    let reach = rights.reach(permission, query.text("instance"), environment.as_ref());
+    let reach = match &environment {
+        Some(environment) => rights.reach(permission, query.text("instance"), Some(environment)),
+        // Nothing was asked of the environment: the grants tell in which.
+        None => rights.reach_somewhere(permission, query.text("instance")),
+    };
     let on_node = match (&reach, &node) {
         (None, _) => false,
         (Some(_), None) => true,

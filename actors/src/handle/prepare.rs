@@ -36,6 +36,22 @@ impl Orchestrator {
         self.job(action, plan, command.environment, command.common)
     }
 
+    /// Whether a deploy would be accepted now, by whoever may reach as far as it says. Has no effect.
+    ///
+    /// # Errors
+    /// As the deploy itself.
+    pub async fn check_deploy(&self, command: DeployCommand) -> Result<(), OrchestratorError> {
+        self.prepare_deploy(command).await.map(drop)
+    }
+
+    /// The same for a task. Files of it may be kept for a while.
+    ///
+    /// # Errors
+    /// As the task itself.
+    pub async fn check_task(&self, command: TaskCommand) -> Result<(), OrchestratorError> {
+        self.prepare_task(command).await.map(drop)
+    }
+
     pub(super) async fn prepare_task(&self, command: TaskCommand) -> Result<NewJob, OrchestratorError> {
         let environment = self.environment(&command.environment).await?;
         if matches!(command.scope, Scope::Application(_) | Scope::WholeEnvironment) {

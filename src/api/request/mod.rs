@@ -15,6 +15,7 @@ mod scope;
 mod stop;
 mod task;
 mod task_target;
+pub(super) mod time;
 mod token;
 mod user;
 

@@ -5,6 +5,7 @@ use bunraku_actors::model::EnvironmentName;
 use chrono::{DateTime, Utc};
 
 use super::path::MAX_ID;
+use super::time;
 use crate::api::error::ApiError;
 
 /// The parameters of a request. Of a repeated one the last counts.
@@ -58,10 +59,9 @@ impl Query {
     /// A time in ISO 8601 with `Z` or an offset.
     pub(crate) fn time(&self, key: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
         let Some(text) = self.text(key) else { return Ok(None) };
-        let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
-            refused(key, "an ISO 8601 time with offset, such as 2026-03-01T12:00:05Z (write + as %2B)", text)
-        })?;
-        Ok(Some(time.with_timezone(&Utc)))
+        let wrong =
+            || refused(key, "an ISO 8601 time with offset, such as 2026-03-01T12:00:05Z (write + as %2B)", text);
+        time::parse(text).map(Some).ok_or_else(wrong)
     }
 
     /// The `environment` parameter, by default `production`.

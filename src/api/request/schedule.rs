@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Object;
 use super::common::attached;
 use super::plan::{check_wrapped, plan_name};
+use super::time as times;
 use crate::api::error::ApiError;
 use crate::api::records::{ScheduleKind, ScheduleSpec};
 use crate::api::schedule::Recurrence;
@@ -194,11 +195,10 @@ fn interval(from: &Object, key: &str) -> Result<Recurrence, ApiError> {
 /// A time in the future.
 fn time(key: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
     let shown: String = text.chars().take(80).collect();
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| {
+    let time = times::parse(text).ok_or_else(|| {
         let msg = format!("{key} must be an ISO 8601 time with offset, such as 2026-03-01T12:00:05Z, not '{shown}'");
         ApiError::invalid(key, msg)
     })?;
-    let time = time.with_timezone(&Utc);
     if time <= now {
         return Err(ApiError::invalid_time(key, &shown));
     }

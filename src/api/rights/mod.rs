@@ -25,9 +25,9 @@ pub struct Grant {
     pub nodes: Option<Vec<Pattern>>,
     /// Nodes by the groups that they are in, by id or name; `None` is all of them, unless there are names.
     pub node_groups: Option<Vec<Pattern>>,
-    /// Set where the grant is for the tasks and nodes of these task targets, by number or display name. Such a grant means
-    /// nothing until [`Rights::through`] has put them in its place.
-    pub task_targets: Option<Vec<Pattern>>,
+    /// Set where the grant is for the tasks and nodes of these task targets, by number: others may give a target any name. Such
+    /// a grant means nothing until [`Rights::through`] has put them in its place.
+    pub task_targets: Option<Vec<u64>>,
 }
 
 impl Grant {
@@ -44,7 +44,9 @@ impl Grant {
 
     /// The same for the tasks and nodes of one task target.
     fn of_target(&self, target: &TaskTarget) -> Self {
-        let exactly = |texts: &[String]| texts.iter().map(Pattern::new).collect::<Vec<_>>();
+        // No such thing has a star in its name; in a pattern it would stand for all of them.
+        let plain = |text: &&String| !text.contains('*');
+        let exactly = |texts: &[String]| texts.iter().filter(plain).map(Pattern::new).collect::<Vec<_>>();
         Self {
             instances: (!target.all_tasks).then(|| exactly(&target.tasks)),
             nodes: Some(exactly(&target.nodes)),
@@ -88,11 +90,8 @@ impl Rights {
                 grants.push(grant.clone());
                 continue;
             };
-            let is_meant = |(number, target): &&(u64, TaskTarget)| {
-                let number = number.to_string();
-                wanted.iter().any(|pattern| pattern.matches(&number) || pattern.matches(&target.display_name))
-            };
-            grants.extend(targets.iter().filter(is_meant).map(|(_, target)| grant.of_target(target)));
+            let meant = targets.iter().filter(|(number, _)| wanted.contains(number));
+            grants.extend(meant.map(|(_, target)| grant.of_target(target)));
         }
         Self { grants }
     }
@@ -133,6 +132,13 @@ impl Rights {
             any = true;
         }
         any.then(|| Reach::Only(Limited { names: names.into(), groups: groups.into() }))
+    }
+
+    /// As [`Rights::reach`], in whatever environment and with whatever instance some grant is for.
+    #[must_use]
+    pub fn reach_somewhere(&self, permission: Permission, instance: Option<&str>) -> Option<Reach> {
+        let anywhere = |grant: &Grant| Grant { environments: None, ..grant.clone() };
+        Self { grants: self.grants.iter().map(anywhere).collect() }.reach(permission, instance, None)
     }
 
     /// The grants of a permission, for people who ask why.
@@ -184,8 +190,7 @@ mod tests {
             pql_query: None,
         };
         let targets = [(1, target("restart web", &["service"], &["web1"])), (2, target("all", &[], &["db1"]))];
-        let rights =
-            Rights::new(vec![Grant { task_targets: patterns(&["restart*"]), ..Grant::of(Permission::RunTasks) }]);
+        let rights = Rights::new(vec![Grant { task_targets: Some(vec![1]), ..Grant::of(Permission::RunTasks) }]);
         assert!(rights.needs_targets() && !rights.may(Permission::RunTasks));
         let rights = rights.through(&targets);
         let covers = |task: &str, node: &str| {
@@ -195,9 +200,12 @@ mod tests {
         assert!(covers("service", "web1") && !covers("service", "web2") && !covers("exec", "web1"));
         assert!(!covers("exec", "db1"), "the other target is none of theirs");
         assert!(!rights.may(Permission::RunPuppet));
-        let second = Rights::new(vec![Grant { task_targets: patterns(&["2"]), ..Grant::of(Permission::RunTasks) }]);
+        let second = Rights::new(vec![Grant { task_targets: Some(vec![2]), ..Grant::of(Permission::RunTasks) }]);
         assert!(second.through(&targets).may_with(Permission::RunTasks, "anything"));
         assert!(!second.through(&[]).may(Permission::RunTasks), "a target that is gone grants nothing");
+        let stars = Rights::new(vec![Grant { task_targets: Some(vec![3]), ..Grant::of(Permission::RunTasks) }]);
+        let stars = stars.through(&[(3, target("stars", &["*"], &["*"]))]);
+        assert!(!stars.may_with(Permission::RunTasks, "exec"), "a star in a target is no pattern");
     }
 
     #[test]

@@ -75,7 +75,7 @@ struct LimitedEntry {
     #[serde(default)]
     node_groups: Option<Vec<String>>,
     #[serde(default)]
-    task_targets: Option<Vec<String>>,
+    task_targets: Option<Vec<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -231,7 +231,7 @@ fn grant(role: &str, entry: PermissionEntry) -> Result<Grant, RulesError> {
         environments: patterns(entry.environments),
         nodes: patterns(entry.nodes),
         node_groups: patterns(entry.node_groups),
-        task_targets: patterns(entry.task_targets),
+        task_targets: entry.task_targets,
     })
 }
 
@@ -281,11 +281,11 @@ certificates:
         assert!(refusal("roles: {a: {permissions: [jobs:sto]}}").contains("'jobs:sto'"));
         assert!(refusal("roles: {a: {permissions: [{permission: audit:view, nodes: [x]}]}}").contains("by nodes"));
         assert!(
-            refusal("roles: {a: {permissions: [{permission: puppet_agent:run, task_targets: [x]}]}}")
+            refusal("roles: {a: {permissions: [{permission: puppet_agent:run, task_targets: [1]}]}}")
                 .contains("by task_targets")
         );
         assert!(
-            refusal("roles: {a: {permissions: [{permission: tasks:run, task_targets: [x], nodes: [web]}]}}")
+            refusal("roles: {a: {permissions: [{permission: tasks:run, task_targets: [1], nodes: [web]}]}}")
                 .contains("beside instances")
         );
         assert!(refusal("roles: {a: {permissions: [{permission: plans:run, nodes: [web]}]}}").contains("by nodes"));

@@ -60,6 +60,10 @@ async fn a_scope_beyond_what_is_allowed_is_refused_with_its_count() {
         .await
         .record(DEPLOY, "beyond-reach");
     run(deploy("empty", &["a.example.com"])).await.record(DEPLOY, "other-environment");
+    let free = json!({
+        "environment": "production", "enforce_environment": false, "scope": { "nodes": ["a.example.com"] },
+    });
+    assert_eq!(run(free).await.status, 403, "its nodes could run in any environment");
     let whole = json!({ "environment": "production" });
     assert_eq!(run(whole).await.status, 403, "the whole environment has a node that is not allowed");
     let query = json!({ "environment": "production", "scope": { "query": "nodes { }" } });
@@ -194,7 +198,7 @@ roles:
       - permission: node_groups:view
         instances: ['Web servers']
       - permission: tasks:run
-        task_targets: [restart]
+        task_targets: [1]
 ";
     let (world, web) = web().await;
     world.state.rules.store(Rules::parse(RULES).unwrap().into());
@@ -212,7 +216,9 @@ roles:
     }
     let shown = web.get("/bunraku/v1/groups").await.json();
     assert_eq!(shown["items"].as_array().unwrap().len(), 1, "the others are none of theirs");
-    assert_eq!(web.get("/bunraku/v1/groups/Nobody/nodes").await.status, 403);
+    let (hidden, none) =
+        (web.get("/bunraku/v1/groups/Nobody/nodes").await, web.get("/bunraku/v1/groups/none/nodes").await);
+    assert_eq!((hidden.status, none.status), (403, 403), "nobody learns which groups there are");
 
     let runs = async |task: &str, node: &str| {
         let body = json!({ "task": task, "scope": { "nodes": [node] } });
@@ -326,4 +332,41 @@ async fn a_grant_for_other_instances_nodes_or_environments_opens_no_route_that_a
         let jobs = operator.get("/orchestrator/v1/jobs").await.json();
         assert_eq!(jobs["items"].as_array().unwrap().len(), 1, "nothing was started with other {limits}");
     }
+}
+
+#[actix_web::test]
+async fn who_changes_a_schedule_of_somebody_else_needs_the_rights_for_what_it_runs() {
+    const PATH: &str = "/orchestrator/v1/scheduled_jobs/environment_jobs";
+    let (world, web) = web().await;
+    let rules =
+        RULES.replace("      - orchestrator:view\n", "      - orchestrator:view\n      - scheduled_jobs:edit\n");
+    world.state.rules.store(Rules::parse(&rules).unwrap().into());
+    let schedule = |scope: Value, time: &str| {
+        json!({
+            "type": "deploy", "environment": "production", "input": { "scope": scope },
+            "schedule": { "start_time": time, "interval": null },
+        })
+    };
+    let (whole, own) = (json!({ "whole_environment": true }), json!({ "nodes": ["a.example.com"] }));
+    assert_eq!(web.post(PATH, schedule(whole.clone(), "2026-03-02T00:00:00Z")).await.status, 403, "not all are theirs");
+    let made = world.operator().post(PATH, schedule(whole.clone(), "2026-03-02T00:00:00Z")).await;
+    assert_eq!(made.status, 200);
+    let change = async |body: Value| web.put(&format!("{PATH}/1"), body).await.status;
+    assert_eq!(change(schedule(whole, "2026-03-01T23:00:00Z")).await, 403, "to say when is to run it");
+    assert_eq!(change(schedule(own, "2026-03-01T23:00:00Z")).await, 200);
+    assert_eq!(web.delete("/orchestrator/v1/scheduled_jobs/1").await.status, 204, "it may be disabled as ever");
+}
+
+#[actix_web::test]
+async fn a_certificate_of_a_revoked_user_opens_nothing() {
+    let (world, _) = web().await;
+    let admin = world.admin();
+    let user = json!({ "login": "metrics", "password": "correct horse battery" });
+    assert_eq!(admin.post("/bunraku/v1/users", user).await.status, 201);
+    let node = world.node("metrics.example.com");
+    assert_eq!(node.get("/orchestrator/v1/jobs").await.status, 200);
+    let revoked = admin.put("/bunraku/v1/users/metrics", json!({ "revoked": true })).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.json());
+    let refused = node.get("/orchestrator/v1/jobs").await;
+    assert_eq!((refused.status, refused.json()["kind"].clone()), (401, "puppetlabs.rbac/user-revoked".into()));
 }

@@ -246,3 +246,32 @@ async fn never_twice_what_was_due_before_a_restore_is_not_made_up_for() {
     assert_eq!((&skipped["last_run"], &skipped["next_run"]["time"]), (&Value::Null, &json!("2026-03-01T14:00:00Z")));
     assert!(schedule(&operator, "2").await["last_run"]["job"]["name"].is_string());
 }
+
+#[actix_web::test]
+async fn what_could_not_be_done_today_is_not_scheduled() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let schedule = async |kind: &str, environment: &str, input: Value| {
+        let body = json!({
+            "type": kind, "environment": environment, "input": input,
+            "schedule": { "start_time": "2026-03-01T13:00:00+0000", "interval": null },
+        });
+        let answer = operator.post(PATH, body).await;
+        (answer.status, answer.json()["kind"].as_str().unwrap_or_default().replace("puppetlabs.orchestrator/", ""))
+    };
+    let nodes = json!({ "nodes": ["a.example.com"] });
+    let task = |name: &str, parameters: Value| json!({ "name": name, "parameters": parameters, "scope": nodes });
+    assert_eq!(schedule("task", "production", task("greet", json!({}))).await.0, 200);
+    for (kind, environment, input, expected) in [
+        ("task", "production", task("none", json!({})), (404, "unknown-task")),
+        ("task", "production", task("greet", json!({ "from": { "value": 1 } })), (400, "validation-error")),
+        ("task", "nowhere", task("greet", json!({})), (404, "unknown-environment")),
+        ("deploy", "production", json!({ "scope": { "node_group": "none" } }), (400, "validation-error")),
+        ("deploy", "production", json!({ "scope": { "application": "None" } }), (400, "empty-target")),
+        ("deploy", "empty", json!({ "scope": { "whole_environment": true } }), (400, "empty-environment")),
+        ("deploy", "production", json!({ "scope": { "query": "nodes { }" } }), (400, "query-error")),
+        ("deploy", "knot", json!({ "scope": { "whole_environment": true } }), (400, "dependency-cycle")),
+    ] {
+        assert_eq!(schedule(kind, environment, input.clone()).await, (expected.0, expected.1.to_owned()), "{input}");
+    }
+}
