@@ -198,10 +198,11 @@ impl JobCommand {
     /// # Errors
     /// The engine's, as if it were.
     pub(super) async fn check(self, state: &State) -> Result<(), ApiError> {
-        Ok(match self {
-            Self::Deploy(command) => state.orchestrator.check_deploy(command).await?,
-            Self::Task(command) => state.orchestrator.check_task(command).await?,
-        })
+        match self {
+            Self::Deploy(command) => state.orchestrator.check_deploy(command).await,
+            Self::Task(command) => state.orchestrator.check_task(command).await,
+        }
+        .map_err(ApiError::from)
     }
 
     /// Has the engine carry it out.
