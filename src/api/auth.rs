@@ -61,10 +61,21 @@ impl Caller {
 
     /// Whether the caller is still known; long answers ask again and again.
     pub(crate) async fn still_valid(&self, state: &State) -> bool {
-        match &self.proof {
-            Proof::Token(hash) => check(state, *hash).await.is_ok(),
-            Proof::Certificate(name) => state.rules.load().login_of(name).is_some(),
-        }
+        let rules = state.rules.load_full();
+        let roles = match &self.proof {
+            Proof::Token(hash) => match check(state, *hash).await {
+                Ok(token) if token.role.is_empty() => rules.roles_of(&token.login),
+                Ok(token) => vec![token.role],
+                Err(_) => return false,
+            },
+            Proof::Certificate(name) => match rules.login_of(name) {
+                Some(login) if !matches!(state.accounts.user(login).await, Ok(Some((user, _))) if user.revoked_at.is_some()) => {
+                    rules.roles_of(login)
+                }
+                _ => return false,
+            },
+        };
+        rules.rights(&roles).may(Permission::View)
     }
 
     /// Refuses a caller without this permission.

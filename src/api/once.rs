@@ -73,6 +73,9 @@ async fn before(state: &State, key: &OnceKey) -> Result<Option<Made>, ApiError> 
 
 fn key_of(req: &HttpRequest, state: &State, caller: &Caller, body: &Object) -> Result<Option<OnceKey>, ApiError> {
     let Some(value) = req.headers().get(HEADER) else { return Ok(None) };
+    if req.headers().get_all(HEADER).nth(1).is_some() {
+        return Err(ApiError::invalid(HEADER, format!("{HEADER} must be given once")));
+    }
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(ApiError::invalid(HEADER, format!("{HEADER} must be 1 to {LONGEST} printable ASCII characters")));

@@ -33,6 +33,7 @@ pub(super) async fn create(
     let token = state.accounts.create_token(new, TokenHash::of(&text), now).await?;
     let (by, role) = (&caller.token.login, &token.role);
     audit::note(&req, "login", &token.login);
+    audit::note(&req, "role", role);
     tracing::info!(token_id = %token.id, login = token.login, role, by, "token created");
     let mut answer = json(StatusCode::CREATED, &CreatedToken { token: text, record: TokenView::from(&token) })?;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -37,12 +37,17 @@ pub(super) async fn create(
 
 /// Changes a user; one who is revoked, or gets another password, is logged out everywhere.
 pub(super) async fn change(
+    req: HttpRequest,
     state: web::Data<State>,
     AccountManager(caller): AccountManager,
     login: web::Path<String>,
     body: Body,
 ) -> Answer {
-    let (password, mut change) = user_change(&read_body(body, &state.options).await?)?;
+    let body = read_body(body, &state.options).await?;
+    let (password, mut change) = user_change(&body)?;
+    // Which keys, never their values: one is a password.
+    let keys: Vec<&str> = body.as_map().keys().map(String::as_str).collect();
+    audit::note(&req, "changed", &keys.join(", "));
     change.password = match password {
         Some(password) => Some(state.guard.hash(password).await?),
         None => None::<PasswordHash>,

@@ -116,7 +116,9 @@ fn list(directory: &Path) -> io::Result<BTreeMap<CertName, (PathBuf, Look)>> {
         let path = entry?.path();
         let Some(file) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let stem = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".json"));
-        let Some(name) = stem.and_then(|stem| CertName::parse(stem).ok()) else { continue };
+        let Some(name) = stem.filter(|stem| !stem.starts_with('.')).and_then(|stem| CertName::parse(stem).ok()) else {
+            continue;
+        };
         let Ok(found) = fs::metadata(&path) else { continue };
         if found.is_file() {
             let look = (found.ino(), found.len(), found.ctime(), found.ctime_nsec());
@@ -136,7 +138,7 @@ fn read(path: &Path) -> Result<Value, String> {
         serde_json::from_str(&text).map_err(|error| error.to_string())?
     } else {
         let budget = serde_saphyr::budget! { max_nodes: MAX_YAML_NODES };
-        let options = serde_saphyr::options! { with_snippet: false, budget: budget };
+        let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true, budget: budget };
         serde_saphyr::from_str_with_options(&text, options).map_err(|error| error.to_string())?
     };
     // As Puppet writes it, the facts stand below `values`, beside the node's name.

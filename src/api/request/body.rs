@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Object;
+use super::strict::Strict;
 use crate::api::error::ApiError;
 use crate::api::state::Options;
 
@@ -76,8 +77,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Object, ApiError> {
         return Err(too_deep(&bytes[..place]));
     }
     match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => Ok(Object::new(map)),
-        Ok(other) => Err(ApiError::wrong_type("the request body", "an object", &other)),
+        Ok(Strict(Value::Object(map))) => Ok(Object::new(map)),
+        Ok(Strict(other)) => Err(ApiError::wrong_type("the request body", "an object", &other)),
         Err(error) => {
             let details = json!({ "line": error.line(), "column": error.column() });
             Err(ApiError::validation(format!("the request body is not valid JSON: {error}"), details))

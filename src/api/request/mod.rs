@@ -13,6 +13,7 @@ mod query;
 mod schedule;
 mod scope;
 mod stop;
+mod strict;
 mod task;
 mod task_target;
 pub(super) mod time;

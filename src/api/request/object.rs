@@ -1,7 +1,8 @@
 //! A JSON object with typed reads which name the key that is wrong. `null` counts as absent everywhere.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::common::ATTACHED_BYTES;
 use crate::api::error::ApiError;
 
 /// So many characters of an unknown key are shown.
@@ -81,9 +82,15 @@ impl Object {
         read(value).map(Some).ok_or_else(|| ApiError::wrong_type(&self.name(key), expected, value))
     }
 
-    /// An optional text.
+    /// An optional text of at most [`ATTACHED_BYTES`]: it is kept, and shown in lists.
     pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, ApiError> {
-        self.typed(key, "a string", Value::as_str)
+        let text = self.typed(key, "a string", Value::as_str)?;
+        if let Some(size) = text.map(str::len).filter(|size| *size > ATTACHED_BYTES) {
+            let key = self.name(key);
+            let msg = format!("{key} must be at most {ATTACHED_BYTES} bytes, not {size}");
+            return Err(ApiError::validation(msg, json!({ "key": key, "size": size, "limit": ATTACHED_BYTES })));
+        }
+        Ok(text)
     }
 
     /// A text that must be there.

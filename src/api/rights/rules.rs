@@ -1,10 +1,13 @@
 //! Roles and who has them: three roles that are always there, and what `access.yaml` adds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use bunraku_actors::model::Pattern;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{Grant, Permission, Rights};
 
@@ -55,27 +58,60 @@ struct RoleEntry {
     permissions: Vec<PermissionEntry>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 enum PermissionEntry {
     Name(String),
     Limited(LimitedEntry),
+}
+
+/// Either by hand: what is derived says of a key that there is not only that nothing fits.
+impl<'de> Deserialize<'de> for PermissionEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = PermissionEntry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a permission's name, or a map with its name and limits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(PermissionEntry::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                LimitedEntry::deserialize(MapAccessDeserializer::new(map)).map(PermissionEntry::Limited)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitedEntry {
     permission: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     instances: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     environments: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     nodes: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     node_groups: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     task_targets: Option<Vec<u64>>,
+}
+
+/// A limit that is named and left empty is a mistake, never the absence of a limit.
+fn listed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    let all = Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default();
+    if all.is_empty() {
+        return Err(serde::de::Error::custom("a limit names nothing: leave the key out, or say what it is limited to"));
+    }
+    Ok(Some(all))
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,7 +161,8 @@ impl Rules {
     /// See [`RulesError`].
     pub fn parse(yaml: &str) -> Result<Self, RulesError> {
         let file: Option<File> =
-            serde_saphyr::from_str(yaml).map_err(|error| RulesError::Unreadable(error.to_string()))?;
+            serde_saphyr::from_str_with_options(yaml, serde_saphyr::options! { strict_booleans: true })
+                .map_err(|error| RulesError::Unreadable(error.to_string()))?;
         let File { roles, bindings, certificates } = file.unwrap_or_default();
         let mut rules = Self::default();
         for (name, entry) in roles {
@@ -291,6 +328,14 @@ certificates:
         assert!(refusal("roles: {a: {permissions: [{permission: plans:run, nodes: [web]}]}}").contains("by nodes"));
         assert!(refusal("bindings: [{role: nobody, logins: [a]}]").contains("'nobody'"));
         assert!(refusal("rolls: {}").contains("rolls"));
+        for empty in ["nodes:", "nodes: []", "instances: null", "environments: ~", "node_groups:", "task_targets: []"] {
+            let text = format!("roles:\n  a:\n    permissions:\n      - permission: tasks:run\n        {empty}\n");
+            assert!(refusal(&text).contains("a limit names nothing"), "{empty}: {}", refusal(&text));
+        }
+        let odd = "roles: {a: {permissions: [{permission: tasks:run, node: [n]}]}}";
+        assert!(refusal(odd).contains("unknown field `node`"), "{}", refusal(odd));
+        let yes = Rules::parse("roles: {a: {permissions: [{permission: tasks:run, nodes: [y]}]}}");
+        assert!(yes.is_ok(), "y is a name here: {yes:?}");
         assert!(refusal("certificates: [{name: a, login: b}, {name: a, login: c}]").contains("'a'"));
     }
 }

@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use super::{ROOT, Rule};
 
+/// So much of a group's name is its file's.
+const LONGEST_NAME: usize = 100;
+
 /// What became of an export.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -113,6 +116,7 @@ fn place(directory: &Path, group: &Exported, taken: &BTreeSet<PathBuf>) -> PathB
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let slug: String = group.name.chars().map(letter).collect();
     let slug = slug.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    let slug: String = slug.chars().take(LONGEST_NAME).collect();
     let path = directory.join(format!("{slug}.yaml"));
     let of_another = fs::read_to_string(&path).is_ok_and(|text| !text.contains(&group.id.to_string()));
     if slug.is_empty() || of_another || taken.contains(&path) {

@@ -84,13 +84,18 @@ impl Groups {
                 sources.insert(path, source);
             }
         }
-        Self::over(sources)
+        self.then(sources)
     }
 
-    fn over(sources: BTreeMap<PathBuf, Source>) -> Self {
+    /// What the files say. Of two groups with one id or name, the one stays that had it before; else the first.
+    fn then(&self, sources: BTreeMap<PathBuf, Source>) -> Self {
         let mut groups = Self { sources, ..Self::default() };
         let mut names: BTreeMap<&str, Uuid> = BTreeMap::new();
-        for (path, group) in groups.sources.iter().filter_map(|(path, source)| Some((path, source.good.as_ref()?))) {
+        let mut good: Vec<(&PathBuf, &Group)> =
+            groups.sources.iter().filter_map(|(path, source)| Some((path, source.good.as_ref()?))).collect();
+        let is_new = |path: &PathBuf| self.sources.get(path).is_none_or(|source| source.good.is_none());
+        good.sort_by_key(|(path, _)| is_new(path));
+        for (path, group) in good {
             let shown = &group.shown;
             let file = path.display();
             if let Some(other) = groups.by_id.get(&shown.id) {
@@ -205,7 +210,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 fn parse(text: &[u8]) -> Result<Group, String> {
     let text = std::str::from_utf8(text).map_err(|error| format!("is not UTF-8 text: {error}"))?;
-    let options = serde_saphyr::options! { budget: serde_saphyr::budget! { max_nodes: MAX_YAML_NODES } };
+    // What is wrong is shown to whoever asks how the service is: never with the text around it. `n` and `no` are texts.
+    let budget = serde_saphyr::budget! { max_nodes: MAX_YAML_NODES };
+    let options = serde_saphyr::options! { budget: budget, with_snippet: false, strict_booleans: true };
     let document: Document = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     let Document { id, name, description, parent, rule } = document;
     if id == ROOT {
@@ -289,7 +296,22 @@ mod tests {
             assert!(trouble.contains(part), "{trouble}");
         }
         assert_eq!(groups.all().len(), 1);
+        write(directory, "0", WEB, None, json!(["~", "name", "."]));
+        assert!(!has(&groups.reread(directory), WEB, "y"), "a copy does not take the place of what was there");
         assert!(Groups::default().reread(&directory.join("none")).trouble().is_none(), "none is no trouble");
+    }
+
+    #[test]
+    fn words_that_older_yaml_takes_for_booleans_are_texts_and_nothing_of_a_broken_file_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        fs::write(directory.join("web.yaml"), format!("id: {WEB}\nname: web\nrule: [=, [fact, n], no]\n")).unwrap();
+        let groups = Groups::default().reread(directory);
+        assert_eq!(groups.trouble(), None);
+        assert_eq!(groups.find("web").unwrap().rule, Some(json!(["=", ["fact", "n"], "no"])));
+        fs::write(directory.join("secret.yaml"), "root:x:0:0:secret:/root\nother: [\n").unwrap();
+        let trouble = groups.reread(directory).trouble().unwrap();
+        assert!(trouble.contains("secret.yaml") && !trouble.contains("/root"), "{trouble}");
     }
 
     #[test]

@@ -123,7 +123,12 @@ fn holds(directory: &Path, text: &str) -> bool {
         if path.is_dir() {
             return holds(&path, text);
         }
-        String::from_utf8_lossy(&fs::read(path).unwrap()).contains(text)
+        // A file that is being replaced may be gone under its first name.
+        match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).contains(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => panic!("{error}"),
+        }
     })
 }
 

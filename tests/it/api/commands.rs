@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::client::Answer;
 use super::world::World;
 
 const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
@@ -90,4 +91,25 @@ async fn the_live_view_of_a_job_that_is_over_is_its_last() {
     operator.post("/bunraku/v1/jobs/2/resume", json!({})).await.record(resume, "over");
     operator.post("/bunraku/v1/jobs/99/resume", json!({})).await.record(resume, "unknown");
     viewer.post("/bunraku/v1/jobs/2/resume", json!({})).await.record(resume, "viewer");
+}
+
+#[actix_web::test]
+async fn a_body_that_means_two_things_or_is_kept_too_long_is_refused() {
+    const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
+    let world = World::empty().await;
+    let operator = world.operator();
+    let send =
+        async |body: String| Answer::of(operator.request("POST", "/orchestrator/v1/command/deploy").body(body)).await;
+    let doubled = r#"{"environment": "production", "scope": {"nodes": ["a.example.com"]}, "scope": {}}"#;
+    send(doubled.to_owned()).await.record(DEPLOY, "doubled-key");
+    let long = json!({ "environment": "production", "description": "x".repeat(70_000) });
+    send(long.to_string()).await.record(DEPLOY, "long-text");
+    let body = json!({ "environment": "production", "scope": { "nodes": ["a.example.com"] } });
+    let twice = operator
+        .request("POST", "/orchestrator/v1/command/deploy")
+        .header("Idempotency-Key", "one")
+        .header("Idempotency-Key", "two")
+        .body(body.to_string());
+    Answer::of(twice).await.record(DEPLOY, "two-keys");
+    assert_eq!(operator.get("/orchestrator/v1/jobs").await.json()["items"], json!([]));
 }

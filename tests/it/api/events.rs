@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bunraku::api::accounts::Accounts;
+use bunraku::api::accounts::{Accounts, NewToken, TokenHash};
+use bunraku::api::rights::Rules;
 use bunraku_actors::model::{JobId, JobState, NodeIndex, StopMode};
 use bunraku_actors::ports::{JobStore, Write};
 use tokio::time::timeout;
@@ -250,4 +251,25 @@ async fn one_stream_brings_the_events_of_all_jobs_and_is_resumed() {
     let whole = until(&mut follow("?start=1", None).await, usize::try_from(newest).unwrap() + 3).await;
     let numbers: Vec<u64> = ids(&whole).iter().map(|id| id.parse().unwrap()).collect();
     assert_eq!(numbers, (1..=newest + 3).collect::<Vec<_>>(), "from the first one, each once");
+}
+
+#[actix_web::test]
+async fn a_stream_ends_when_its_reader_may_not_look_any_more() {
+    let world = World::with(|options| options.sse_recheck = Duration::from_millis(50)).await;
+    let rules = |text: &str| Arc::new(Rules::parse(text).unwrap());
+    world.state.rules.store(rules("roles: {watcher: {permissions: ['orchestrator:view']}}"));
+    let token = NewToken {
+        login: "watcher".into(),
+        display_name: "Watcher".into(),
+        role: "watcher".into(),
+        description: String::new(),
+        expires_at: None,
+    };
+    world.store.create_token(token, TokenHash::of("watching"), at(0)).await.unwrap();
+    let request = world.holder("watching").request("GET", "/bunraku/v1/events").header("Accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    world.state.rules.store(rules("roles: {watcher: {permissions: ['audit:view']}}"));
+    let drained = async { while response.chunk().await.unwrap().is_some() {} };
+    timeout(HUNG, drained).await.expect("the stream ends");
 }
