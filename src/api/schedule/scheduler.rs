@@ -123,7 +123,11 @@ impl Scheduler {
     /// Notes a turn in the audit log, as a command of its owner.
     async fn note(&self, schedule: &ScheduleRecord, outcome: &TurnOutcome, now: DateTime<Utc>) {
         let (word, about) = match outcome {
-            TurnOutcome::Job(job) => ("accepted", json!({ "job": job.0 })),
+            TurnOutcome::Job(job) => {
+                let record = self.state.orchestrator.store().job(*job).await;
+                let nodes = record.ok().flatten().map(|record| record.header.node_count);
+                ("accepted", json!({ "job": job.0, "nodes": nodes }))
+            }
             TurnOutcome::Error(error) => ("refused", json!({ "kind": error["kind"], "msg": error["msg"] })),
         };
         let entry = AuditEntry {

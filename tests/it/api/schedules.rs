@@ -75,6 +75,7 @@ async fn a_scheduled_job_runs_at_its_time_and_is_shown() {
     let audit =
         world.admin().get("/bunraku/v1/audit?action=scheduled%20job&outcome=accepted&login=operator").await.json();
     assert_eq!(audit["items"].as_array().unwrap().len(), 2, "turns are commands of their owner");
+    assert!(audit["items"].as_array().unwrap().iter().all(|turn| turn["about"]["nodes"] == 1), "{audit:#}");
 }
 
 #[actix_web::test]
