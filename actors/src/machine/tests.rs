@@ -352,6 +352,15 @@ fn what_did_not_arrive_is_not_sent_again_where_that_could_run_twice() {
 }
 
 #[test]
+fn what_an_agent_has_and_cannot_tell_the_end_of_is_not_sent_again() {
+    let (node, _) = Node::recover(facts(Some(connection(1, true))), start());
+    let answer = NodeInput::Signal(RunSignal::Status(StatusAnswer::Unknown("the process is gone".into())));
+    let effects = node.step(answer, start() + TimeDelta::seconds(1), &rules()).1.unwrap();
+    let [NodeEffect::End { end, hold: true }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(end.cause, Some(Cause::OutcomeUnknown));
+}
+
+#[test]
 fn nothing_is_sent_again_once_the_job_is_being_stopped() {
     let rules = rules();
     let (node, _) = Node::recover(facts(Some(connection(1, true))), start());

@@ -42,7 +42,6 @@ pub(in crate::agent) struct Process {
 impl Process {
     /// Starts the wrapper for a directory that holds an order.
     pub(in crate::agent) fn start(command: &[String], directory: &Path) -> io::Result<Self> {
-        let own = std::env::current_exe()?;
         let mut start = match command.split_first() {
             Some((program, args)) => {
                 let mut start = Command::new(program);
@@ -50,8 +49,9 @@ impl Process {
                 start
             }
             None => {
-                let mut start = Command::new(own);
-                start.args(["agent", "exec-run"]);
+                // Not the path of our file: an upgrade replaces that under a running agent.
+                let mut start = Command::new("/proc/self/exe");
+                start.arg0("bunraku").args(["agent", "exec-run"]);
                 start
             }
         };
