@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod directory;
 pub mod files;
+mod https;
 pub mod store;
 pub mod swarm;
 pub mod telemetry;

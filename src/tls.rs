@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bunraku_actors::model::CertName;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
@@ -333,15 +334,24 @@ pub fn expiries(paths: &TlsPaths) -> Result<Vec<(&'static str, i64)>, TlsError> 
     Ok(ends)
 }
 
-/// A client's configuration that shows its own certificate.
+/// A client's configuration that shows its own certificate, and checks the server's, with its revocation where there are
+/// CRLs.
 ///
 /// # Errors
 /// When a file is unusable.
 pub fn client_config(paths: &TlsPaths) -> Result<ClientConfig, TlsError> {
+    let mut verifier = WebPkiServerVerifier::builder(Arc::new(read_roots(&paths.ca)?));
+    if let Some(crl) = &paths.crl {
+        // The list may be that of another CA than the server's.
+        let crls = read_crls(crl)?;
+        verifier = verifier.with_crls(crls).only_check_end_entity_revocation().allow_unknown_revocation_status();
+    }
+    let unusable = |what, reason: String| TlsError::Unusable { what, reason };
+    let verifier = verifier.build().map_err(|error| unusable("server verification", error.to_string()))?;
     ClientConfig::builder()
-        .with_root_certificates(read_roots(&paths.ca)?)
+        .with_webpki_verifier(verifier)
         .with_client_auth_cert(read_certificates(&paths.cert)?, read_key(&paths.key)?)
-        .map_err(|error| TlsError::Unusable { what: "client certificate", reason: error.to_string() })
+        .map_err(|error| unusable("client certificate", error.to_string()))
 }
 
 /// A client's configuration without a certificate, trusting one CA bundle.

@@ -16,8 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use uuid::Uuid;
 
 use super::config::AgentConfig;
-use super::identity;
-use crate::tls::TlsError;
+use crate::tls::{self, TlsError};
 use crate::wire::pxp::SPOOL_HEADER;
 
 /// TCP, TLS and upgrade together.
@@ -56,7 +55,7 @@ pub(super) async fn connect(config: &AgentConfig, uri: &str, spool: Uuid) -> Res
 async fn dial(config: &AgentConfig, uri: &str, spool: Uuid) -> Result<Socket, ConnectError> {
     let invalid = |reason: String| ConnectError::Uri { uri: uri.to_owned(), reason };
     let (request, host, port) = upgrade_request(uri, spool).map_err(invalid)?;
-    let tls = TlsConnector::from(Arc::new(identity::client_config(&config.ssl)?));
+    let tls = TlsConnector::from(Arc::new(tls::client_config(&config.ssl.paths())?));
     let reach = |source| ConnectError::Reach { host: host.clone(), port, source };
     let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(reach)?;
     tcp.set_nodelay(true).map_err(reach)?;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, web};
 use bunraku_actors::model::EnvironmentName;
 use bunraku_actors::ports::Environment;
+use serde_json::json;
 
-use super::auth::Viewer;
+use super::auth::{Caller, Viewer};
 use super::links::Links;
+use super::rights::Permission;
 use super::state::State;
 use super::types::{ApplicationItem, ApplicationList, EnvironmentItem, InstanceItem, Items, Link};
 use super::{Answer, ApiError, ok};
@@ -45,6 +47,18 @@ pub(super) async fn applications(
 pub(super) async fn instances(state: web::Data<State>, _: Viewer, name: web::Path<String>) -> Answer {
     let environment = find(&state, &name).await?;
     ok(&Items { items: environment.instances.iter().map(InstanceItem::from).collect::<Vec<_>>() })
+}
+
+/// Lets whoever keeps the code of an environment in memory read it again.
+pub(super) async fn flush(state: web::Data<State>, caller: Caller, name: web::Path<String>) -> Answer {
+    caller.must(Permission::RunPuppet)?;
+    let environment = find(&state, &name).await?;
+    if caller.rights.reach(Permission::RunPuppet, None, Some(&environment.name)).is_none() {
+        let msg = format!("{} may not run Puppet in {}", caller.token.login, environment.name);
+        return Err(ApiError::not_permitted(msg, json!({ "permission": Permission::RunPuppet.name() })));
+    }
+    let flushed = state.orchestrator.directory().flush(&environment.name).await?;
+    ok(&json!({ "environment": environment.name, "flushed": flushed }))
 }
 
 async fn find(state: &State, name: &str) -> Result<Arc<Environment>, ApiError> {

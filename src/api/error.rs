@@ -112,12 +112,21 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-job", msg, json!({ "job": name }))
     }
 
-    /// 404 `unknown-plan`: this service runs no plans, whatever their name.
+    /// 404 `unknown-plan` for a plan that no module has.
+    #[must_use]
+    pub fn no_such_plan(name: &str) -> Self {
+        let name: String = name.chars().take(80).collect();
+        let msg = format!("Unknown plan {name}");
+        Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-plan", msg, json!({ "plan": name }))
+    }
+
+    /// 404 `unknown-plan` for who wants one run: this service runs no plans, whatever their name.
     #[must_use]
     pub fn unknown_plan(name: &str) -> Self {
         let name: String = name.chars().take(80).collect();
         let msg = format!(
-            "Unknown plan {name}: this service knows no plans; run it with Bolt, which tells this service of it"
+            "The plan {name} cannot be run here: this service runs no plans. Run it with Bolt, which tells this service of \
+             it over the pcp transport, or with OpenBolt over its own transports"
         );
         Self::new(StatusCode::NOT_FOUND, "puppetlabs.orchestrator/unknown-plan", msg, json!({ "plan": name }))
     }
@@ -411,6 +420,12 @@ impl From<DirectoryError> for ApiError {
         match error {
             DirectoryError::Unavailable(_) => Self::unavailable(msg),
             DirectoryError::BrokenTask { task, .. } => Self::internal(msg).with_details(json!({ "task": task })),
+            DirectoryError::Query(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "puppetlabs.orchestrator/query-error", msg, json!({}))
+            }
+            DirectoryError::PuppetDb(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "puppetlabs.orchestrator/puppetdb-error", msg, json!({}))
+            }
         }
     }
 }
@@ -464,6 +479,8 @@ mod tests {
             (StoreError::Unreadable(text()).into(), 500, "unknown-error"),
             (DirectoryError::Unavailable(text()).into(), 503, "unavailable"),
             (DirectoryError::BrokenTask { task: text(), reason: text() }.into(), 500, "unknown-error"),
+            (DirectoryError::Query(text()).into(), 400, "query-error"),
+            (DirectoryError::PuppetDb(text()).into(), 400, "puppetdb-error"),
         ];
         for (error, status, kind) in rows {
             let shown = format!("{error:?}");

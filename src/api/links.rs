@@ -59,6 +59,13 @@ impl Links {
         self.at(&format!("jobs/{job}/events?start={start}"))
     }
 
+    /// A plan, addressed as tasks are; more segments stay together.
+    #[must_use]
+    pub(crate) fn plan(&self, name: &str) -> String {
+        let (module, rest) = name.split_once("::").unwrap_or((name, "init"));
+        self.at(&format!("plans/{module}/{rest}"))
+    }
+
     /// A plan job.
     #[must_use]
     pub(crate) fn plan_job(&self, plan: PlanId) -> String {

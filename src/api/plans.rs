@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
 use bunraku_actors::model::{EnvironmentName, JobId, PlanId, Reach};
-use bunraku_actors::ports::{self, Refusal, StoreError};
+use bunraku_actors::ports::{self, PlanSummary, Refusal, StoreError};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
@@ -24,7 +24,7 @@ use super::request::{
 };
 use super::rights::Permission;
 use super::state::State;
-use super::types::{EnvironmentRef, PlanEventView, PlanJob, StatusEntry};
+use super::types::{EnvironmentRef, PlanEventView, PlanItem, PlanJob, PlanView, StatusEntry};
 use super::{Answer, ApiError, ok, tasks};
 
 const ORDERS: [(&str, PlanOrder); 5] = [
@@ -135,21 +135,29 @@ async fn find(state: &State, plan: PlanId) -> Result<PlanRecord, ApiError> {
     state.records.plan(plan).await?.ok_or_else(|| ApiError::unknown_job(&plan.to_string()))
 }
 
-/// The plans of an environment: none is known.
-pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
+/// The plans of an environment. Permitted are those that the caller may tell of: none is run here.
+pub(super) async fn list(req: HttpRequest, state: web::Data<State>, Viewer(caller): Viewer) -> Answer {
     let environment = tasks::environment(&req, &state).await?;
-    ok(&json!({ "environment": EnvironmentRef::with_code_id(&environment), "items": [] }))
+    let plans = state.orchestrator.directory().plans(&environment).await?;
+    let links = Links::of(&req, &state.options);
+    let permitted = |plan: &PlanSummary| caller.rights.may_with(Permission::RunPlans, &plan.name);
+    let items: Vec<_> = plans.iter().map(|plan| PlanItem::new(plan, permitted(plan), &links)).collect();
+    ok(&json!({ "environment": EnvironmentRef::with_code_id(&environment), "items": items }))
 }
 
-/// One plan: none is known.
+/// One plan, with its parameters where its source tells them.
 pub(super) async fn one(
     req: HttpRequest,
     state: web::Data<State>,
-    _: Viewer,
+    Viewer(caller): Viewer,
     path: web::Path<(String, String)>,
 ) -> Answer {
-    tasks::environment(&req, &state).await?;
-    Err(ApiError::unknown_plan(&plan_name("plan", &format!("{}::{}", path.0, path.1))?))
+    let environment = tasks::environment(&req, &state).await?;
+    let name = plan_name("plan", &format!("{}::{}", path.0, path.1))?;
+    let plans = state.orchestrator.directory().plans(&environment).await?;
+    let found = plans.iter().find(|known| known.name == name).ok_or_else(|| ApiError::no_such_plan(&name))?;
+    let permitted = caller.rights.may_with(Permission::RunPlans, &name);
+    ok(&PlanView::new(found, &environment, permitted, &Links::of(&req, &state.options)))
 }
 
 /// The list of plan jobs.

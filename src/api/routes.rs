@@ -119,6 +119,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(PUT put "/bunraku/v1/password" Access::Known, login::change_password),
     endpoint!(GET get "/bunraku/v1/groups" Access::Token(Permission::ViewGroups), groups::list),
     endpoint!(GET get "/bunraku/v1/groups/{group}/nodes" Access::Token(Permission::ViewGroups), groups::nodes),
+    endpoint!(POST post "/bunraku/v1/environments/{environment}/flush" RUN_PUPPET, environments::flush),
     endpoint!(GET get "/bunraku/v1/audit" Access::Token(Permission::ReadAudit), audit::list),
     endpoint!(GET get "/bunraku/v1/events" VIEWER, feed::list),
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),

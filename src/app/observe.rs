@@ -94,6 +94,10 @@ impl Gauges {
         #[expect(clippy::cast_precision_loss, reason = "metrics are floating point, bytes of memory stay exact")]
         metrics::gauge!("bunraku_inflight_bytes").set(receiving.bytes as f64);
         metrics::gauge!("bunraku_inflight_waiting").set(as_gauge(receiving.waiting));
+        for health in self.orchestrator.directory().health() {
+            let troubled = u32::from(health.trouble.is_some());
+            metrics::gauge!("bunraku_source_trouble", "source" => health.source).set(troubled);
+        }
         metrics::gauge!("bunraku_store_queue_depth").set(as_gauge(self.store.queue_depth()));
         metrics::gauge!("bunraku_store_trouble").set(u32::from(self.orchestrator.store().trouble().is_some()));
     }

@@ -23,8 +23,8 @@ use super::{SteadyClock, ledger, observe};
 use crate::api::rights::Rules;
 use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
-use crate::config::Config;
-use crate::directory::{self, FileDirectory};
+use crate::config::{self, Config};
+use crate::directory::{self, Sources};
 use crate::store::{self, Store};
 use crate::tls::{ReloadableServer, TlsError, TlsPaths};
 use crate::transport::{self, PxpTransport};
@@ -45,7 +45,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     #[error(transparent)]
-    Directory(#[from] bunraku_actors::ports::DirectoryError),
+    Directory(#[from] directory::StartError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("{key} '{value}' is not an address with a port: {reason}")]
@@ -83,6 +83,7 @@ pub struct Service {
     _lock: DataLock,
     arbiters: Vec<Arbiter>,
     store: Store,
+    directory: Arc<Sources>,
     rules: Arc<ArcSwap<Rules>>,
     tls_paths: TlsPaths,
     /// Ends when it is dropped.
@@ -112,7 +113,7 @@ impl Service {
                 ..store::Options::default()
             },
         )?;
-        let directory = Arc::new(FileDirectory::start(directory_options(config)).await?);
+        let directory = Arc::new(Sources::start(directory_options(config)).await?);
 
         let own_uri = Uri::parse(store.sender_uri())?;
         let sessions = Sessions::new();
@@ -134,8 +135,12 @@ impl Service {
         }
         observing.spawn(Upkeep::new(config, store.clone(), Arc::clone(&directory), Arc::clone(&transport) as _).run());
         let verify_ledgers = ledger::verifier(Arc::new(store.clone()), Arc::clone(&transport), config.retention.jobs);
-        let ports =
-            Ports { store: Arc::new(store.clone()), transport, directory, clock: Arc::new(SteadyClock::default()) };
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            transport,
+            directory: Arc::clone(&directory) as _,
+            clock: Arc::new(SteadyClock::default()),
+        };
         let threads = config.engine.threads.unwrap_or_else(|| available_parallelism().map_or(2, usize::from));
         let (arbiters, spawn_job) = job_threads(threads);
         let limits = config.limits.for_engine(&config.broker, &config.engine);
@@ -167,6 +172,7 @@ impl Service {
             _lock: lock,
             arbiters,
             store,
+            directory,
             rules,
             tls_paths,
             _observing: observing,
@@ -206,6 +212,7 @@ impl Service {
             Ok(closed) => tracing::info!(closed, "certificates and revocation lists read again"),
             Err(error) => tracing::error!(%error, "the broker keeps its certificates"),
         }
+        self.directory.reload_tls();
         observe::publish_expiries(&self.tls_paths);
     }
 
@@ -338,7 +345,21 @@ fn directory_options(config: &Config) -> directory::Options {
         file_store: config.data_dir.join("files"),
         groups_dir: config.groups_dir.clone(),
         facts_dir: config.facts_dir.clone(),
+        puppetserver: remote_options(config, &config.puppetserver),
+        puppetdb: remote_options(config, &config.puppetdb),
     }
+}
+
+fn remote_options(config: &Config, remote: &config::Remote) -> Option<directory::RemoteOptions> {
+    let url = remote.url.clone()?;
+    let own = config.tls_paths();
+    let tls = TlsPaths {
+        cert: remote.cert.clone().unwrap_or(own.cert),
+        key: remote.key.clone().unwrap_or(own.key),
+        ca: remote.ca.clone().unwrap_or(own.ca),
+        crl: own.crl,
+    };
+    Some(directory::RemoteOptions { url, tls, timeout: remote.timeout })
 }
 
 fn broker_options(config: &Config, listen: SocketAddr, own_uri: Uri) -> Result<broker::Options, StartError> {

@@ -21,7 +21,7 @@ use super::SystemClock;
 use super::backup::DATABASE;
 use crate::api::records::{PlanState, Records as _};
 use crate::config::{self, Config};
-use crate::directory::FileDirectory;
+use crate::directory::Sources;
 use crate::store::{Cutoffs, Store};
 
 /// How often it is looked whether a backup is due.
@@ -36,7 +36,7 @@ const TRUST: &str = "clock_trust";
 /// All that upkeep needs.
 pub(super) struct Upkeep {
     store: Store,
-    directory: Arc<FileDirectory>,
+    directory: Arc<Sources>,
     retention: config::Retention,
     plan_silence: Duration,
     backups: Option<Backups>,
@@ -46,12 +46,7 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(
-        config: &Config,
-        store: Store,
-        directory: Arc<FileDirectory>,
-        transport: Arc<dyn Transport>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, store: Store, directory: Arc<Sources>, transport: Arc<dyn Transport>) -> Self {
         let usage = UsageCount::new(store.clone(), transport);
         let backups = Backups::new(&config.backup, config.data_dir.join(DATABASE));
         Self {

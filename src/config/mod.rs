@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry;
 use crate::tls::TlsPaths;
-pub use sections::{Backup, Broker, Engine, LimitsSection, Log, LogFormat, Retention, Server, Ssl};
+pub use sections::{Backup, Broker, Engine, LimitsSection, Log, LogFormat, Remote, Retention, Server, Ssl};
 pub use yaml::ConfigError;
 
 /// The longest duration that makes sense anywhere; far from the end of the calendar, so that deadlines can be computed.
@@ -38,6 +38,10 @@ pub struct Config {
     pub broker: Broker,
     #[serde(deserialize_with = "scalar::section")]
     pub ssl: Ssl,
+    #[serde(deserialize_with = "scalar::section")]
+    pub puppetserver: Remote,
+    #[serde(deserialize_with = "scalar::section")]
+    pub puppetdb: Remote,
     #[serde(deserialize_with = "scalar::section")]
     pub limits: LimitsSection,
     #[serde(deserialize_with = "scalar::section")]
@@ -68,6 +72,8 @@ impl Default for Config {
             server: Server::default(),
             broker: Broker::default(),
             ssl: Ssl::default(),
+            puppetserver: Remote::default(),
+            puppetdb: Remote::default(),
             limits: LimitsSection::default(),
             retention: Retention::default(),
             backup: Backup::default(),
@@ -124,6 +130,12 @@ impl Config {
         }
         let durations = limits.durations().into_iter().chain(self.broker.durations()).chain(self.engine.durations());
         let durations = durations.chain(self.server.durations()).chain(self.backup.durations());
+        let remotes = [("puppetserver", &self.puppetserver), ("puppetdb", &self.puppetdb)];
+        for (section, remote) in remotes {
+            if let Some(reason) = remote.mistake() {
+                return invalid(&format!("{section}.{}", reason.0), reason.1);
+            }
+        }
         for (key, duration, least) in durations {
             if duration > LONGEST {
                 return invalid(key, format!("must not be more than {}", humantime::format_duration(LONGEST)));
@@ -192,7 +204,9 @@ impl Config {
             &mut ssl.ca,
         ];
         let optional = [ssl.crl.as_mut(), self.backup.dir.as_mut(), self.facts_dir.as_mut()];
-        for path in single.into_iter().chain(optional.into_iter().flatten()).chain(&mut self.modulepath) {
+        let remotes = self.puppetserver.paths().chain(self.puppetdb.paths());
+        let several = self.modulepath.iter_mut().chain(remotes);
+        for path in single.into_iter().chain(optional.into_iter().flatten()).chain(several) {
             *path = base.join(&*path);
         }
         self

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bunraku_actors::handle::Limits;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::scalar;
 
@@ -93,6 +94,47 @@ impl Default for Ssl {
             ca: "ssl/ca.pem".into(),
             crl: Some("ssl/crl.pem".into()),
         }
+    }
+}
+
+/// `puppetserver` and `puppetdb`: services of others that are asked over HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Remote {
+    pub url: Option<Url>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
+    #[serde(with = "scalar::duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        // Less than a command may take to be planned.
+        Self { url: None, cert: None, key: None, ca: None, timeout: Duration::from_secs(15) }
+    }
+}
+
+impl Remote {
+    /// What is wrong with it: the key, and why.
+    pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
+        if let Some(url) = self.url.as_ref().filter(|url| url.scheme() != "https") {
+            return Some(("url", format!("'{url}' must begin with https://")));
+        }
+        if self.cert.is_some() != self.key.is_some() {
+            return Some(("cert", "and key belong together: name both, or none for those of ssl".to_owned()));
+        }
+        let bounds = A_SECOND..=Duration::from_secs(25);
+        if !bounds.contains(&self.timeout) {
+            return Some(("timeout", "must be between 1s and 25s: commands wait for it".to_owned()));
+        }
+        None
+    }
+
+    /// Its files, those that are named.
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.cert, &mut self.key, &mut self.ca].into_iter().flatten()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which nodes belong to which groups: the groups of one directory, over the facts of another. Everything here blocks.
+//! Which nodes belong to which groups: the groups of one directory, over facts from files and PuppetDB.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,14 +11,24 @@ use uuid::Uuid;
 
 use super::facts::{FactFiles, NodeFacts};
 use super::groups::{FactPath, Groups};
+use super::puppetdb::AllFacts;
 
-/// Groups with the facts that they are about.
+/// Groups, and the facts that lie in files. Everything here blocks.
 #[derive(Debug)]
 pub(super) struct Classifier {
     groups_dir: PathBuf,
     facts: FactFiles,
     /// As read last.
     groups: Mutex<Arc<Groups>>,
+}
+
+/// The groups and the facts of one moment.
+#[derive(Debug)]
+pub(super) struct Classified {
+    groups: Arc<Groups>,
+    from_files: BTreeMap<CertName, Arc<NodeFacts>>,
+    /// Goes before what files say of a node.
+    pub(super) from_puppetdb: AllFacts,
 }
 
 impl Classifier {
@@ -42,27 +52,11 @@ impl Classifier {
         Arc::clone(&groups)
     }
 
-    /// The nodes of a group, of those with facts and of `others`; sorted.
-    pub(super) fn members(&self, group: Uuid, others: Vec<CertName>) -> Vec<CertName> {
+    /// Groups and facts as their files say now.
+    pub(super) fn look(&self) -> Classified {
         let groups = self.groups();
-        let facts = self.facts.all(&groups.facts());
-        let known: BTreeSet<CertName> = facts.keys().cloned().chain(others).collect();
-        known.into_iter().filter(|node| has(&groups, group, node, &facts)).collect()
-    }
-
-    /// Those of the nodes that are in any of the groups whose id or name fits.
-    pub(super) fn within(&self, wanted: &[Pattern], nodes: Vec<CertName>) -> BTreeSet<CertName> {
-        let groups = self.groups();
-        let fits = |group: &&Arc<NodeGroup>| {
-            let id = group.id.to_string();
-            wanted.iter().any(|pattern| pattern.matches(&id) || pattern.matches(&group.name))
-        };
-        let wanted: Vec<Uuid> = groups.all().iter().filter(fits).map(|group| group.id).collect();
-        if wanted.is_empty() {
-            return BTreeSet::new();
-        }
-        let facts = self.facts.all(&groups.facts());
-        nodes.into_iter().filter(|node| wanted.iter().any(|group| has(&groups, *group, node, &facts))).collect()
+        let from_files = self.facts.all(&groups.facts());
+        Classified { groups, from_files, from_puppetdb: AllFacts::default() }
     }
 
     /// What is wrong with the groups, as read last.
@@ -76,8 +70,37 @@ impl Classifier {
     }
 }
 
-fn has(groups: &Groups, group: Uuid, node: &CertName, facts: &BTreeMap<CertName, Arc<NodeFacts>>) -> bool {
-    let of_node = facts.get(node);
-    let fact = |path: &FactPath| of_node.and_then(|facts| facts.get(path)).cloned();
-    groups.has(group, node.as_str(), &fact)
+impl Classified {
+    /// Every fact that some rule looks at.
+    pub(super) fn wanted(&self) -> BTreeSet<FactPath> {
+        self.groups.facts()
+    }
+
+    /// The nodes of a group, of those with facts and of `others`; sorted.
+    pub(super) fn members(&self, group: Uuid, others: impl Iterator<Item = CertName>) -> Vec<CertName> {
+        let with_facts = self.from_files.keys().chain(self.from_puppetdb.keys()).cloned();
+        let known: BTreeSet<CertName> = with_facts.chain(others).collect();
+        known.into_iter().filter(|node| self.has(group, node)).collect()
+    }
+
+    /// Those of the nodes that are in any of the groups whose id or name fits.
+    pub(super) fn within(&self, wanted: &[Pattern], nodes: Vec<CertName>) -> BTreeSet<CertName> {
+        let groups = groups_that_fit(&self.groups, wanted);
+        nodes.into_iter().filter(|node| groups.iter().any(|group| self.has(*group, node))).collect()
+    }
+
+    fn has(&self, group: Uuid, node: &CertName) -> bool {
+        let facts = self.from_puppetdb.get(node).or_else(|| self.from_files.get(node));
+        let fact = |path: &FactPath| facts.and_then(|facts| facts.get(path)).cloned();
+        self.groups.has(group, node.as_str(), &fact)
+    }
+}
+
+/// Of all groups those whose id or name fits.
+fn groups_that_fit(groups: &Groups, wanted: &[Pattern]) -> Vec<Uuid> {
+    let fits = |group: &&Arc<NodeGroup>| {
+        let id = group.id.to_string();
+        wanted.iter().any(|pattern| pattern.matches(&id) || pattern.matches(&group.name))
+    };
+    groups.all().iter().filter(fits).map(|group| group.id).collect()
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tempfile::NamedTempFile;
 use tokio::time::Instant;
 
 use super::hash::{self, CopyError, Fingerprint};
@@ -39,12 +40,14 @@ pub(super) struct ContentStore {
     directory: PathBuf,
     /// When each was last asked to be kept. Locked while a file is removed, so that none is between look and removal.
     asked: Mutex<BTreeMap<String, Instant>>,
+    /// Why the last attempt to keep a file failed.
+    trouble: Mutex<Option<String>>,
 }
 
 impl ContentStore {
     /// Opens the store, creates its directory, and removes what a crash left unfinished.
     pub(super) fn open(directory: &Path) -> Result<Self, ContentError> {
-        let store = Self { directory: directory.to_owned(), asked: Mutex::default() };
+        let store = Self { directory: directory.to_owned(), asked: Mutex::default(), trouble: Mutex::default() };
         store.prepare().map_err(|source| store.broken(source))?;
         Ok(store)
     }
@@ -62,16 +65,11 @@ impl ContentStore {
 
     /// Keeps a copy of `source`, which must have this hash and size. Returns after the copy is synced to disk.
     pub(super) fn keep(&self, source: &Path, expected: &Fingerprint) -> Result<(), ContentError> {
-        self.asked.lock().insert(expected.sha256.clone(), Instant::now());
-        let place = self.directory.join(&expected.sha256);
-        if fs::metadata(&place).is_ok_and(|there| there.is_file() && there.len() == expected.size) {
+        if self.has(expected) {
             return Ok(());
         }
         let mut file = File::open(source).map_err(ContentError::Source)?;
-        let mut copy = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempfile_in(&self.directory)
-            .map_err(|source| self.broken(source))?;
+        let mut copy = self.unfinished()?;
         let copied = hash::copy_hashing(&mut file, &mut copy).map_err(|error| match error {
             CopyError::Read(error) => ContentError::Source(error),
             CopyError::Write(error) => self.broken(error),
@@ -79,10 +77,45 @@ impl ContentStore {
         if copied != *expected {
             return Err(ContentError::Changed);
         }
+        self.finish(copy, expected)
+    }
+
+    /// Whether the copy is there. It stays for a while from now on, whether a job names it or not.
+    pub(super) fn has(&self, expected: &Fingerprint) -> bool {
+        self.asked.lock().insert(expected.sha256.clone(), Instant::now());
+        let place = self.directory.join(&expected.sha256);
+        fs::metadata(place).is_ok_and(|there| there.is_file() && there.len() == expected.size)
+    }
+
+    /// A file to write to what comes from elsewhere, for [`ContentStore::admit`].
+    pub(super) fn unfinished(&self) -> Result<NamedTempFile, ContentError> {
+        let made = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.directory);
+        made.map_err(|source| self.broken(source))
+    }
+
+    /// Keeps what was written, which must have this hash and size. Returns after it is synced to disk.
+    pub(super) fn admit(&self, copy: NamedTempFile, expected: &Fingerprint) -> Result<(), ContentError> {
+        let mut written = copy.reopen().map_err(|source| self.broken(source))?;
+        let found = hash::copy_hashing(&mut written, &mut io::sink()).map_err(|error| self.broken(error.into()))?;
+        if found != *expected {
+            return Err(ContentError::Changed);
+        }
+        self.finish(copy, expected)
+    }
+
+    fn finish(&self, mut copy: NamedTempFile, expected: &Fingerprint) -> Result<(), ContentError> {
         copy.flush().and_then(|()| copy.as_file().sync_all()).map_err(|source| self.broken(source))?;
-        copy.persist(&place).map_err(|error| self.broken(error.error))?;
+        copy.persist(self.directory.join(&expected.sha256)).map_err(|error| self.broken(error.error))?;
         // The rename itself must survive a power cut before the job that names the hash is accepted.
-        File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(|source| self.broken(source))
+        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|source| self.broken(source))?;
+        *self.trouble.lock() = None;
+        Ok(())
+    }
+
+    /// Why the last attempt to keep a file failed.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Where the copy with this hash is. Whatever is no lower-case SHA-256 has none.
@@ -119,7 +152,9 @@ impl ContentStore {
     }
 
     fn broken(&self, source: io::Error) -> ContentError {
-        ContentError::Store { directory: self.directory.clone(), source }
+        let error = ContentError::Store { directory: self.directory.clone(), source };
+        *self.trouble.lock() = Some(error.to_string());
+        error
     }
 }
 

@@ -1,41 +1,53 @@
-//! The directory port: environments and tasks from files.
+//! The directory port: environments, tasks, groups, and which nodes there are, from where people keep them.
 //!
-//! [`FileDirectory`] reads environments from `<environments_dir>/<name>.yaml` and tasks from the modules of their module
-//! paths, and node groups from `<groups_dir>/*.yaml`, over facts from `facts_dir`. It never writes to any of them; its own content store keeps copies of the task files that jobs were started with.
-//! Readers work on a snapshot and never wait for a reload; everything that touches a disk runs off the async threads.
+//! [`Sources`] puts them together: environments and modules in files ([`files`]), a puppetserver ([`puppetserver`]) and a
+//! PuppetDB ([`puppetdb`]), any mix of them. It never writes to any; its own content store keeps copies of the task files
+//! that jobs were started with. What stands in files is answered without asking anybody else.
 
 mod classify;
 mod content;
 mod document;
 mod facts;
+mod files;
 mod groups;
 mod hash;
+mod puppetdb;
+mod puppetserver;
+mod remote;
 mod snapshot;
 mod tasks;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bunraku_actors::model::{CertName, EnvironmentName, Pattern, TaskName};
-use bunraku_actors::ports::{Directory, DirectoryError, Environment, NodeGroup, SourceHealth, TaskDetail, TaskSummary};
-use parking_lot::Mutex;
+use bunraku_actors::ports::{
+    Directory, DirectoryError, Environment, NodeGroup, PlanSummary, SourceHealth, TaskDetail, TaskSummary,
+};
+use serde_json::Value;
 use tokio::sync::watch as generations;
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
 
-use self::classify::Classifier;
+use self::classify::{Classified, Classifier};
 use self::content::{ContentError, ContentStore};
+use self::files::Files;
 pub use self::groups::{ImportError, Imported, import_groups};
-use self::hash::{Fingerprint, HashCache};
-use self::snapshot::Snapshot;
-use self::watch::DirectoryWatch;
+use self::hash::Fingerprint;
+use self::puppetdb::PuppetDb;
+use self::puppetserver::{Puppetserver, RemoteTask};
+use self::remote::Remote;
+pub use self::remote::RemoteOptions;
+use crate::tls::TlsError;
 
 /// How often a task is read again when its files change while they are copied.
 const PIN_ATTEMPTS: usize = 5;
+/// How often services of others are asked whether they run.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where everything is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,172 +62,154 @@ pub struct Options {
     pub groups_dir: PathBuf,
     /// One `<certname>.yaml` or `.json` with the facts of each node.
     pub facts_dir: Option<PathBuf>,
+    /// Has environments that have no file, and the tasks of those whose file names no modules.
+    pub puppetserver: Option<RemoteOptions>,
+    /// Answers queries, and has facts and reports.
+    pub puppetdb: Option<RemoteOptions>,
 }
 
-/// Environments and tasks from files. Dropping it ends the watch.
+/// Why the directory did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("{section}: {source}")]
+    Tls { section: &'static str, source: TlsError },
+}
+
+/// Everything that is known of environments, tasks, groups and nodes. Dropping it ends watch and probes.
 #[derive(Debug)]
-pub struct FileDirectory {
-    shared: Arc<Shared>,
-    watch: AbortHandle,
+pub struct Sources {
+    files: Files,
+    content: Arc<ContentStore>,
+    classifier: Arc<Classifier>,
+    puppetserver: Option<Arc<Puppetserver>>,
+    puppetdb: Option<Arc<PuppetDb>>,
+    _probes: JoinSet<()>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    options: Options,
-    snapshot: ArcSwap<Snapshot>,
-    /// Held while the directory is read, so that an older reading never replaces a newer one.
-    reading: tokio::sync::Mutex<()>,
-    /// Counts readings.
-    generation: generations::Sender<u64>,
-    hashes: HashCache,
-    content: ContentStore,
-    classifier: Classifier,
-    /// Why the last attempt to keep a task file failed.
-    content_trouble: Mutex<Option<String>>,
-}
-
-impl FileDirectory {
+impl Sources {
     /// Opens the content store, reads all environments, and goes on watching them. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the content store cannot be used. Missing or broken environments are no error, but trouble in
-    /// [`Directory::health`].
-    pub async fn start(options: Options) -> Result<Self, DirectoryError> {
-        let store = options.file_store.clone();
+    /// When the content store or a certificate cannot be used. Missing or broken environments, and services that do not
+    /// answer, are no error, but trouble in [`Directory::health`].
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let store = options.file_store;
         let content = blocking(move || ContentStore::open(&store).map_err(unavailable)).await?;
-        let (groups_dir, facts_dir) = (options.groups_dir.clone(), options.facts_dir.clone());
+        let content = Arc::new(content);
+        let (groups_dir, facts_dir) = (options.groups_dir, options.facts_dir);
         let classifier = blocking(move || Ok(Classifier::open(groups_dir, facts_dir))).await?;
-        let mut watch = DirectoryWatch::new(&options.environments_dir);
-        let shared = Arc::new(Shared {
-            options,
-            snapshot: ArcSwap::default(),
-            reading: tokio::sync::Mutex::default(),
-            generation: generations::Sender::new(0),
-            hashes: HashCache::default(),
-            content,
-            classifier,
-            content_trouble: Mutex::default(),
-        });
-        watch = shared.read_armed(watch).await?;
-        let follower = Arc::clone(&shared);
-        let task = tokio::spawn(async move {
-            loop {
-                watch.due().await;
-                watch = match follower.read_armed(watch).await {
-                    Ok(watch) => watch,
-                    Err(error) => {
-                        tracing::error!(%error, "the environments directory is not watched any more");
-                        return;
-                    }
-                };
-            }
-        });
-        Ok(Self { shared, watch: task.abort_handle() })
+        let tls = |section| move |source| StartError::Tls { section, source };
+        let puppetserver = options.puppetserver.map(Puppetserver::new).transpose().map_err(tls("puppetserver"))?;
+        let puppetdb = options.puppetdb.map(PuppetDb::new).transpose().map_err(tls("puppetdb"))?;
+        let files = Files::start(options.environments_dir, options.module_path, Arc::clone(&content)).await?;
+        let (puppetserver, puppetdb) = (puppetserver.map(Arc::new), puppetdb.map(Arc::new));
+        let mut probes = JoinSet::new();
+        if let Some(server) = puppetserver.clone() {
+            probes.spawn(async move { keep_probing(server.remote()).await });
+        }
+        if let Some(database) = puppetdb.clone() {
+            probes.spawn(async move { keep_probing(database.remote()).await });
+        }
+        Ok(Self { files, content, classifier: Arc::new(classifier), puppetserver, puppetdb, _probes: probes })
     }
 
     /// Removes the kept task files that no job needs any more; trouble is logged.
     pub async fn sweep_files(&self, in_use: BTreeSet<String>) {
-        let shared = Arc::clone(&self.shared);
-        match blocking(move || shared.content.sweep(&in_use).map_err(unavailable)).await {
+        let content = Arc::clone(&self.content);
+        match blocking(move || content.sweep(&in_use).map_err(unavailable)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed task files that no job needs any more"),
             Err(error) => tracing::warn!(%error, "unused task files were not removed"),
         }
     }
 
+    /// Reads the certificates that we show to others again; what is unusable is logged and stays as it was.
+    pub fn reload_tls(&self) {
+        let remotes =
+            [self.puppetserver.as_ref().map(|server| server.remote()), self.puppetdb.as_ref().map(|db| db.remote())];
+        for remote in remotes.into_iter().flatten() {
+            if let Err(error) = remote.reload() {
+                tracing::error!(%error, "a source of the directory keeps its certificates");
+            }
+        }
+    }
+
     /// Counts how often the environments directory was read, changed or not.
     #[must_use]
     pub fn readings(&self) -> generations::Receiver<u64> {
-        self.shared.generation.subscribe()
-    }
-}
-
-impl Drop for FileDirectory {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
-}
-
-impl Shared {
-    /// Reads the directory after its watch is armed; gives the watch back.
-    async fn read_armed(&self, mut watch: DirectoryWatch) -> Result<DirectoryWatch, DirectoryError> {
-        let watch = blocking(move || {
-            watch.arm();
-            Ok(watch)
-        })
-        .await?;
-        self.read().await?;
-        Ok(watch)
+        self.files.readings()
     }
 
-    async fn read(&self) -> Result<(), DirectoryError> {
-        let _one_at_a_time = self.reading.lock().await;
-        let before = self.snapshot.load_full();
-        let options = self.options.clone();
-        let next = blocking(move || Ok(before.reread(&options.environments_dir, &options.module_path))).await?;
-        self.snapshot.store(Arc::new(next));
-        self.generation.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
-    /// The present snapshot; read anew when `name` is unknown and yet has a file.
-    async fn snapshot_for(&self, name: &EnvironmentName) -> Result<Arc<Snapshot>, DirectoryError> {
-        let present = self.snapshot.load_full();
-        if present.knows(name) {
-            return Ok(present);
+    /// The puppetserver, where it is the one that has the environment's tasks.
+    async fn server_of(&self, environment: &EnvironmentName) -> Result<Option<&Puppetserver>, DirectoryError> {
+        let Some(server) = &self.puppetserver else { return Ok(None) };
+        if self.files.names_modules(environment).await? {
+            return Ok(None);
         }
-        let file = snapshot::file_of(&self.options.environments_dir, name);
-        if tokio::fs::try_exists(file).await.unwrap_or(false) {
-            self.read().await?;
-        }
-        let present = self.snapshot.load_full();
-        match present.unreadable() {
-            Some(trouble) => Err(DirectoryError::Unavailable(trouble.to_owned())),
-            None => Ok(present),
-        }
+        Ok(server.environment(environment).await?.map(|_| &**server))
     }
 
-    /// The module path of an environment, `None` when there is no such environment.
-    async fn module_path(&self, name: &EnvironmentName) -> Result<Option<Vec<PathBuf>>, DirectoryError> {
-        Ok(self.snapshot_for(name).await?.get(name).map(|loaded| loaded.module_path.clone()))
-    }
-
-    /// Resolves a task and keeps its files. Begins again while anything of it changes, so that metadata and files are
+    /// Keeps the files of a puppetserver's task. Begins again while anything of it changes, so that metadata and files are
     /// of one state of the module.
-    fn pin(&self, module_path: &[PathBuf], name: &TaskName) -> Result<Option<TaskDetail>, DirectoryError> {
+    async fn pin_remote(
+        &self,
+        server: &Puppetserver,
+        environment: &EnvironmentName,
+        name: &TaskName,
+    ) -> Result<Option<TaskDetail>, DirectoryError> {
         for _ in 0..PIN_ATTEMPTS {
-            let Some(resolved) = tasks::resolve(module_path, name, &self.hashes)? else { return Ok(None) };
-            if !self.keep_all(name, &resolved)? {
-                continue;
-            }
-            let after = tasks::resolve(module_path, name, &self.hashes)?;
-            if after.is_some_and(|after| after.detail == resolved.detail) {
-                return Ok(Some(resolved.detail));
+            let Some(task) = server.task(environment, name).await? else { return Ok(None) };
+            if self.keep_remote(server, &task).await? {
+                return Ok(Some(task.detail));
             }
         }
-        Err(broken(name, "its files change while they are copied"))
+        Err(broken(name, "the content of its files is not what puppetserver says of them"))
     }
 
-    /// Keeps every file; false when one has other content by now.
-    fn keep_all(&self, name: &TaskName, resolved: &tasks::Resolved) -> Result<bool, DirectoryError> {
-        for (file, source) in resolved.detail.files.iter().zip(&resolved.sources) {
+    /// Keeps every file; false when one has other content than it should.
+    async fn keep_remote(&self, server: &Puppetserver, task: &RemoteTask) -> Result<bool, DirectoryError> {
+        for (file, source) in task.detail.files.iter().zip(&task.sources) {
             let expected = Fingerprint { sha256: file.sha256.clone(), size: file.size_bytes };
-            match self.content.keep(source, &expected) {
-                Ok(()) => *self.content_trouble.lock() = None,
-                Err(ContentError::Changed) => {
-                    self.hashes.forget(source);
-                    return Ok(false);
-                }
-                Err(error @ ContentError::Source(_)) => {
-                    return Err(broken(name, format!("file '{}' {error}", file.filename)));
-                }
-                Err(error @ ContentError::Store { .. }) => {
-                    *self.content_trouble.lock() = Some(error.to_string());
-                    return Err(unavailable(error));
-                }
+            let content = Arc::clone(&self.content);
+            let missing = expected.clone();
+            let place = blocking(move || match content.has(&missing) {
+                true => Ok(None),
+                false => content.unfinished().map(Some).map_err(unavailable),
+            });
+            let Some(copy) = place.await? else { continue };
+            let into = copy.reopen().map_err(unavailable)?;
+            server.fetch(source, &expected, into).await?;
+            let content = Arc::clone(&self.content);
+            let admitted = blocking(move || match content.admit(copy, &expected) {
+                Err(ContentError::Changed) => Ok(false),
+                other => other.map(|()| true).map_err(unavailable),
+            });
+            if !admitted.await? {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Groups, and all facts that their rules look at.
+    async fn classified(&self) -> Result<Classified, DirectoryError> {
+        let classifier = Arc::clone(&self.classifier);
+        let mut classified = blocking(move || Ok(classifier.look())).await?;
+        if let Some(database) = &self.puppetdb {
+            classified.from_puppetdb = database.facts(&classified.wanted()).await?;
+        }
+        Ok(classified)
+    }
+}
+
+async fn keep_probing(remote: &Remote) {
+    let mut looks = tokio::time::interval(PROBE_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        remote.probe().await;
     }
 }
 
@@ -235,29 +229,37 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[async_trait]
-impl Directory for FileDirectory {
+impl Directory for Sources {
     async fn environments(&self) -> Result<Vec<Arc<Environment>>, DirectoryError> {
-        let snapshot = self.shared.snapshot.load();
-        match snapshot.unreadable() {
-            Some(trouble) => Err(unavailable(trouble)),
-            None => Ok(snapshot.all().map(|loaded| Arc::clone(&loaded.environment)).collect()),
-        }
+        let in_files = self.files.environments()?;
+        let Some(server) = &self.puppetserver else { return Ok(in_files) };
+        let mut all: BTreeMap<EnvironmentName, Arc<Environment>> = (*server.environments().await?).clone();
+        all.extend(in_files.into_iter().map(|environment| (environment.name.clone(), environment)));
+        Ok(all.into_values().collect())
     }
 
     async fn environment(&self, name: &EnvironmentName) -> Result<Option<Arc<Environment>>, DirectoryError> {
-        let snapshot = self.shared.snapshot_for(name).await?;
-        Ok(snapshot.get(name).map(|loaded| Arc::clone(&loaded.environment)))
+        if let Some(found) = self.files.environment(name).await? {
+            return Ok(Some(found));
+        }
+        match &self.puppetserver {
+            Some(server) => server.environment(name).await,
+            None => Ok(None),
+        }
     }
 
     async fn tasks(&self, environment: &EnvironmentName) -> Result<Vec<TaskSummary>, DirectoryError> {
-        let Some(module_path) = self.shared.module_path(environment).await? else { return Ok(Vec::new()) };
-        blocking(move || tasks::list(&module_path)).await
+        match self.server_of(environment).await? {
+            Some(server) => server.tasks(environment).await,
+            None => self.files.tasks(environment).await,
+        }
     }
 
     async fn task(&self, environment: &EnvironmentName, name: &TaskName) -> Result<Option<TaskDetail>, DirectoryError> {
-        let Some(module_path) = self.shared.module_path(environment).await? else { return Ok(None) };
-        let (shared, name) = (Arc::clone(&self.shared), name.clone());
-        blocking(move || Ok(tasks::resolve(&module_path, &name, &shared.hashes)?.map(|resolved| resolved.detail))).await
+        match self.server_of(environment).await? {
+            Some(server) => Ok(server.task(environment, name).await?.map(|task| task.detail)),
+            None => self.files.task(environment, name).await,
+        }
     }
 
     async fn pin_task(
@@ -265,33 +267,61 @@ impl Directory for FileDirectory {
         environment: &EnvironmentName,
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError> {
-        let Some(module_path) = self.shared.module_path(environment).await? else { return Ok(None) };
-        let (shared, name) = (Arc::clone(&self.shared), name.clone());
-        blocking(move || shared.pin(&module_path, &name)).await
+        match self.server_of(environment).await? {
+            Some(server) => self.pin_remote(server, environment, name).await,
+            None => self.files.pin_task(environment, name).await,
+        }
     }
 
     async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError> {
-        let (shared, sha256) = (Arc::clone(&self.shared), sha256.to_owned());
-        blocking(move || shared.content.find(&sha256).map_err(unavailable)).await
+        let (content, sha256) = (Arc::clone(&self.content), sha256.to_owned());
+        blocking(move || content.find(&sha256).map_err(unavailable)).await
+    }
+
+    async fn plans(&self, environment: &EnvironmentName) -> Result<Vec<PlanSummary>, DirectoryError> {
+        match self.server_of(environment).await? {
+            Some(server) => server.plans(environment).await,
+            None => self.files.plans(environment).await,
+        }
+    }
+
+    async fn query(&self, query: &Value) -> Result<Option<Vec<CertName>>, DirectoryError> {
+        match &self.puppetdb {
+            Some(database) => database.certnames(query).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn report_events(&self, transactions: &[String]) -> Result<BTreeMap<String, Vec<Value>>, DirectoryError> {
+        match &self.puppetdb {
+            Some(database) if !transactions.is_empty() => database.events(transactions).await,
+            _ => Ok(BTreeMap::new()),
+        }
+    }
+
+    async fn flush(&self, environment: &EnvironmentName) -> Result<bool, DirectoryError> {
+        match &self.puppetserver {
+            Some(server) => server.flush(environment).await.map(|()| true),
+            None => Ok(false),
+        }
     }
 
     async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {
-        let shared = Arc::clone(&self.shared);
-        let read = move || Ok(shared.classifier.is_configured().then(|| shared.classifier.groups().all()));
-        blocking(read).await
+        let classifier = Arc::clone(&self.classifier);
+        blocking(move || Ok(classifier.is_configured().then(|| classifier.groups().all()))).await
     }
 
     async fn group(&self, key: &str) -> Result<Option<Arc<NodeGroup>>, DirectoryError> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
-        blocking(move || Ok(shared.classifier.groups().find(&key).cloned())).await
+        let (classifier, key) = (Arc::clone(&self.classifier), key.to_owned());
+        blocking(move || Ok(classifier.groups().find(&key).cloned())).await
     }
 
     async fn members(&self, group: Uuid, others: Vec<CertName>) -> Result<Vec<CertName>, DirectoryError> {
-        let shared = Arc::clone(&self.shared);
+        let classified = self.classified().await?;
+        let environments = self.files.environments().unwrap_or_default();
         blocking(move || {
-            let snapshot = shared.snapshot.load_full();
-            let assigned = snapshot.all().flat_map(|loaded| loaded.environment.all_nodes().cloned());
-            Ok(shared.classifier.members(group, assigned.chain(others).collect()))
+            let assigned = environments.iter().flat_map(|environment| environment.all_nodes().cloned());
+            Ok(classified.members(group, assigned.chain(others)))
         })
         .await
     }
@@ -301,22 +331,26 @@ impl Directory for FileDirectory {
         groups: &[Pattern],
         nodes: Vec<CertName>,
     ) -> Result<BTreeSet<CertName>, DirectoryError> {
-        let (shared, groups) = (Arc::clone(&self.shared), groups.to_vec());
-        blocking(move || Ok(shared.classifier.within(&groups, nodes))).await
+        let classified = self.classified().await?;
+        let groups = groups.to_vec();
+        blocking(move || Ok(classified.within(&groups, nodes))).await
     }
 
     fn health(&self) -> Vec<SourceHealth> {
         let source = |source: &str, trouble| SourceHealth { source: source.to_owned(), trouble };
-        let classifier = &self.shared.classifier;
-        let mut sources = vec![
-            source("environments", self.shared.snapshot.load().trouble()),
-            source("task files", self.shared.content_trouble.lock().clone()),
-        ];
-        if classifier.is_configured() {
-            sources.push(source("groups", classifier.groups_trouble()));
+        let mut sources =
+            vec![source("environments", self.files.trouble()), source("task files", self.content.trouble())];
+        if self.classifier.is_configured() {
+            sources.push(source("groups", self.classifier.groups_trouble()));
         }
-        if let Some(trouble) = classifier.facts_trouble() {
+        if let Some(trouble) = self.classifier.facts_trouble() {
             sources.push(source("facts", trouble));
+        }
+        if let Some(server) = &self.puppetserver {
+            sources.push(source("puppetserver", server.remote().trouble()));
+        }
+        if let Some(database) = &self.puppetdb {
+            sources.push(source("puppetdb", database.remote().trouble()));
         }
         sources
     }

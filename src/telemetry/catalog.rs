@@ -84,6 +84,11 @@ pub const METRICS: &[Metric] = &[
     histogram("bunraku_store_batch_rows", &[], "Rows of one transaction"),
     histogram("bunraku_store_commit_seconds", &[], "Time of one transaction, with its sync to disk"),
     gauge("bunraku_store_trouble", &[], "1 while the store takes no writes"),
+    gauge(
+        "bunraku_source_trouble",
+        &[any("source")],
+        "1 while a source of environments, tasks, groups, facts or queries is in trouble; `/readyz` says which",
+    ),
     counter(
         "bunraku_store_pruned_jobs_total",
         &[],

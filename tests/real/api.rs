@@ -27,7 +27,7 @@ impl Api {
         Self { http, base: base.to_owned(), token: token.to_owned() }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         request = request.header("X-Authentication", &self.token);
         if let Some(body) = body {
@@ -39,7 +39,7 @@ impl Api {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.call(Method::GET, path, None).await;
         assert_eq!(status, StatusCode::OK, "GET {path}: {body}");
         body
@@ -102,6 +102,11 @@ impl Job {
     pub(crate) fn node(&self, certname: &str) -> &Value {
         let found = self.nodes.iter().find(|node| node["name"] == certname);
         found.unwrap_or_else(|| panic!("{certname} is not in the job: {:?}", self.nodes))
+    }
+
+    /// The nodes of the job.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.nodes.iter().map(|node| node["name"].as_str().unwrap()).collect()
     }
 
     pub(crate) fn node_state(&self, certname: &str) -> &str {

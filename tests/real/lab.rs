@@ -63,6 +63,12 @@ impl Lab {
         self.directory.join("code/environments")
     }
 
+    /// The variables of a configuration that name the lab's puppetserver and PuppetDB.
+    pub(crate) fn sources() -> Vec<(&'static str, String)> {
+        let url = |name: &str| env::var(name).unwrap_or_else(|_| panic!("no {name}: start the lab with --puppetdb"));
+        vec![("BUNRAKU_PUPPETSERVER__URL", url("PUPPET_LAB_URL")), ("BUNRAKU_PUPPETDB__URL", url("PUPPET_LAB_PDB_URL"))]
+    }
+
     /// Puppet's `confdir` of a node.
     pub(crate) fn confdir(&self, certname: &str) -> PathBuf {
         self.directory.join("agents").join(certname)

@@ -8,6 +8,7 @@
 mod api;
 mod lab;
 mod service;
+mod sources;
 
 use std::fs;
 use std::time::Duration;

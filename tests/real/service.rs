@@ -39,6 +39,12 @@ pub(crate) struct Service {
 impl Service {
     /// Makes a directory with `bunraku init`, writes this environment `production`, and starts `bunraku serve`.
     pub(crate) fn start(lab: &Lab, production: &str) -> Self {
+        Self::start_with(lab, Some(production), &[])
+    }
+
+    /// As [`Service::start`], with these variables of the configuration; without an environment of its own where none is
+    /// given.
+    pub(crate) fn start_with(lab: &Lab, production: Option<&str>, variables: &[(&str, String)]) -> Self {
         let root = TempDir::new().unwrap();
         let directory = root.path().join("service");
         let init = bunraku()
@@ -48,7 +54,11 @@ impl Service {
             .output()
             .unwrap();
         assert!(init.status.success(), "init: {}", String::from_utf8_lossy(&init.stderr));
-        fs::write(directory.join("environments/production.yaml"), production).unwrap();
+        let environment = directory.join("environments/production.yaml");
+        match production {
+            Some(text) => fs::write(environment, text).unwrap(),
+            None => fs::remove_file(environment).unwrap(),
+        }
         let mut server = bunraku()
             .arg("serve")
             .arg("--config")
@@ -57,6 +67,7 @@ impl Service {
             .env("BUNRAKU_BROKER__LISTEN", "127.0.0.1:0")
             .env("BUNRAKU_BROKER__SETTLE_TIME", "1s")
             .env("BUNRAKU_LOG__FORMAT", "json")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -72,6 +83,13 @@ impl Service {
         let directory = self.root.path().join("service");
         let token = fs::read_to_string(directory.join("token")).unwrap();
         Api::new(&format!("https://localhost:{}", self.api), token.trim(), &directory.join("ssl/ca.pem"))
+    }
+
+    /// Writes a file of the service's directory.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.root.path().join("service").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// Starts agents and waits until the service knows them as connected.

@@ -79,24 +79,34 @@ impl Orchestrator {
         self.job(action, plan, Some(command.environment), command.common)
     }
 
-    /// A group's nodes, as of now, in the place of the group.
+    /// The nodes of a group or of a query, as of now, in its place.
     async fn resolved(&self, scope: Scope, environment: Option<&Environment>) -> Result<Scope, OrchestratorError> {
-        let Scope::NodeGroup(key) = scope else { return Ok(scope) };
+        let (nodes, target) = match &scope {
+            Scope::NodeGroup(key) => (self.grouped(key).await?, "node_group"),
+            Scope::Query(query) => (self.directory().query(query).await?, "query"),
+            Scope::Nodes(_) | Scope::Application(_) | Scope::WholeEnvironment => return Ok(scope),
+        };
+        // Without a source the scope stays what it is, and planning says what it needs.
+        let Some(nodes) = nodes else { return Ok(scope) };
+        if nodes.is_empty() {
+            let environment = environment.map(|known| known.name.to_string()).unwrap_or_default();
+            return Err(OrchestratorError::EmptyTarget { environment, target: target.to_owned() });
+        }
+        Ok(Scope::Nodes(nodes))
+    }
+
+    /// The nodes of a group by its id or name; `None` where there are no groups at all.
+    async fn grouped(&self, key: &str) -> Result<Option<Vec<CertName>>, OrchestratorError> {
         if self.directory().groups().await?.is_none() {
-            return Ok(Scope::NodeGroup(key));
+            return Ok(None);
         }
         let invalid = |message| OrchestratorError::Invalid { key: "scope.node_group".into(), message };
-        let group = self.directory().group(&key).await?;
+        let group = self.directory().group(key).await?;
         let group = group.ok_or_else(|| invalid(format!("there is no node group with the id or name '{key}'")))?;
         if group.rule.is_none() {
             return Err(invalid(format!("the node group {} has no rule, so no node is in it", group.name)));
         }
-        let nodes = self.members(&group).await?;
-        if nodes.is_empty() {
-            let environment = environment.map(|known| known.name.to_string()).unwrap_or_default();
-            return Err(OrchestratorError::EmptyTarget { environment, target: "node_group".to_owned() });
-        }
-        Ok(Scope::Nodes(nodes))
+        self.members(&group).await.map(Some)
     }
 
     /// The nodes of a group, of all that are known: by the directory, or because they are connected.

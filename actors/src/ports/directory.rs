@@ -1,6 +1,6 @@
 //! Port of the directory: environments, applications, tasks, and which nodes there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,6 +19,12 @@ pub enum DirectoryError {
     /// A task's metadata or files cannot be used.
     #[error("task {task}: {reason}")]
     BrokenTask { task: String, reason: String },
+    /// A query is no good, in the words of who should have answered it.
+    #[error("{0}")]
+    Query(String),
+    /// PuppetDB is not there, or its answer cannot be used.
+    #[error("{0}")]
+    PuppetDb(String),
 }
 
 /// An environment.
@@ -103,6 +109,23 @@ pub struct TaskDetail {
     pub files: Vec<TaskFile>,
 }
 
+/// A plan. Nothing here runs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanSummary {
+    /// `module` or `module::name`.
+    pub name: String,
+    /// `description` and `parameters` (API §6.1) where the source tells them.
+    pub metadata: Map<String, Value>,
+}
+
+impl PlanSummary {
+    /// A plan of which only the name is known.
+    #[must_use]
+    pub fn named(name: String) -> Self {
+        Self { name, metadata: Map::new() }
+    }
+}
+
 /// A node group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeGroup {
@@ -148,6 +171,27 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Where the kept copy of a file is, by its SHA-256 in lower-case hex; `None` when there is none.
     async fn pinned_file(&self, sha256: &str) -> Result<Option<PathBuf>, DirectoryError>;
+
+    /// The plans of an environment, sorted by name; empty for an unknown one.
+    async fn plans(&self, _environment: &EnvironmentName) -> Result<Vec<PlanSummary>, DirectoryError> {
+        Ok(Vec::new())
+    }
+
+    /// The nodes that a query finds, in no order, some maybe twice; `None` where nobody answers queries.
+    async fn query(&self, _query: &Value) -> Result<Option<Vec<CertName>>, DirectoryError> {
+        Ok(None)
+    }
+
+    /// The resource events in the Puppet reports with these transaction uuids, where somebody keeps reports. Those that are
+    /// not known are left out.
+    async fn report_events(&self, _transactions: &[String]) -> Result<BTreeMap<String, Vec<Value>>, DirectoryError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Sees to it that the code of an environment is read again by who keeps it in memory; false where nobody does.
+    async fn flush(&self, _environment: &EnvironmentName) -> Result<bool, DirectoryError> {
+        Ok(false)
+    }
 
     /// All node groups by name, also those whose rules match nothing; `None` where no source of groups is configured.
     async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 pub use directory::{
     ApplicationType, Component, Directory, DirectoryError, Environment, EnvironmentSettings, Instance, NodeGroup,
-    SourceHealth, TaskDetail, TaskSummary,
+    PlanSummary, SourceHealth, TaskDetail, TaskSummary,
 };
 pub use store::{
     EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,

@@ -5,14 +5,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::cache;
 use crate::agent::config::{AgentConfig, SslConfig};
 use crate::agent::files::off_thread;
-use crate::agent::identity;
+use crate::https::{self, causes};
 use crate::wire::pxp::FileSpec;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -186,26 +186,12 @@ fn address(primary: &str, file: &FileSpec) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A client with the node's certificate of now. It follows no redirects: the certificate is for the named hosts only.
+/// A client with the node's certificate of now.
 fn new_client(ssl: &SslConfig) -> Result<Client, String> {
-    let tls = identity::client_config(ssl).map_err(|error| error.to_string())?;
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
+    https::client(&ssl.paths())
+        .map_err(|error| error.to_string())?
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
         .build()
         .map_err(|error| format!("cannot prepare downloads: {error}"))
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

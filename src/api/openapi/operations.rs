@@ -114,6 +114,10 @@ fn audit() -> Value {
     object(json!({ "items": { "type": "array", "items": entry } }))
 }
 
+fn flushed() -> Value {
+    object(json!({ "environment": text(), "flushed": { "type": "boolean" } }))
+}
+
 fn groups() -> Value {
     let group = object(json!({
         "id": text(), "name": text(), "description": text(), "parent": text(), "rule": { "type": ["array", "null"] },
@@ -236,9 +240,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ask("GET /orchestrator/v1/tasks", "Tasks", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
         .errors(&[404]),
     ask("GET /orchestrator/v1/tasks/{module}/{task}", "One task", requests::ENVIRONMENT, || named("TaskView")),
-    ask("GET /orchestrator/v1/plans", "Plans: none", requests::ENVIRONMENT, || items("TaskItem", &["environment"]))
+    ask("GET /orchestrator/v1/plans", "Plans", requests::ENVIRONMENT, || items("PlanItem", &["environment"]))
         .errors(&[404]),
-    ask("GET /orchestrator/v1/plans/{module}/{plan}", "One plan: there is none", requests::ENVIRONMENT, any_object),
+    ask("GET /orchestrator/v1/plans/{module}/{plan}", "One plan", requests::ENVIRONMENT, || named("PlanView")),
     ask("GET /orchestrator/v1/plan_jobs", "Plan jobs", requests::PLAN_JOBS, || items("PlanJob", &["pagination"])),
     ask("GET /orchestrator/v1/plan_jobs/{id}", "One plan job", &[], || named("PlanJob")),
     ask("GET /orchestrator/v1/plan_jobs/{id}/events", "Its events", requests::START, || {
@@ -329,6 +333,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..send("PUT /bunraku/v1/password", "Another password", requests::password, 204, any_object)
     }
     .errors(&[429]),
+    ask("POST /bunraku/v1/environments/{environment}/flush", "Let its code be read again", &[], flushed),
     ask("GET /bunraku/v1/groups", "Node groups", &[], groups),
     ask("GET /bunraku/v1/groups/{group}/nodes", "The nodes of a group, by id or name", &[], members),
     Operation {

@@ -25,7 +25,7 @@ pub(crate) use job::JOB_TYPES;
 pub use job::{Job, JobRef, LiveView, OwnerView, Started, StatusEntry, Stopped, StoppedJob};
 pub use node::Node;
 pub use page::{Items, Link, NamedLink, Pagination};
-pub use plan::{PlanEventView, PlanJob};
+pub use plan::{PlanEventView, PlanItem, PlanJob, PlanView};
 pub use report::ReportItem;
 pub use schedule::{OlderSchedule, ScheduledJob};
 pub use token::{CreatedToken, TokenView, UserView, WhoAmI};

@@ -1,13 +1,53 @@
 //! Plan jobs and their events (API §6.2–6.4).
 
+use bunraku_actors::model::EnvironmentName;
+use bunraku_actors::ports::PlanSummary;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{Link, OwnerView, duration, seconds};
+use super::{EnvironmentRef, Link, OwnerView, duration, seconds};
 use crate::api::links::Links;
 use crate::api::records::{PlanEvent, PlanRecord};
+
+/// A plan in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanItem {
+    pub id: String,
+    pub name: String,
+    /// Whether the caller may run it, elsewhere.
+    pub permitted: bool,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanView {
+    pub id: String,
+    pub name: String,
+    pub environment: EnvironmentRef,
+    /// `description` and `parameters`, where its source tells them.
+    pub metadata: Value,
+    pub permitted: bool,
+}
+
+impl PlanItem {
+    pub(crate) fn new(plan: &PlanSummary, permitted: bool, links: &Links) -> Self {
+        Self { id: links.plan(&plan.name), name: plan.name.clone(), permitted }
+    }
+}
+
+impl PlanView {
+    pub(crate) fn new(plan: &PlanSummary, environment: &EnvironmentName, permitted: bool, links: &Links) -> Self {
+        Self {
+            id: links.plan(&plan.name),
+            name: plan.name.clone(),
+            environment: EnvironmentRef::with_code_id(environment),
+            metadata: Value::Object(plan.metadata.clone()),
+            permitted,
+        }
+    }
+}
 
 /// A plan job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

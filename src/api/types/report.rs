@@ -18,6 +18,9 @@ pub struct ReportItem {
     pub finish_timestamp: Option<String>,
     /// Objects in PuppetDB's shape, or none at all; never null.
     pub events: Vec<Value>,
+    /// Why the events are not known, where they could not be had from PuppetDB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_error: Option<String>,
 }
 
 /// The event with its node's name, as PuppetDB shows it.
@@ -39,6 +42,7 @@ impl From<&NodeRecord> for ReportItem {
             start_timestamp: record.started_at.filter(|_| ran).map(seconds),
             finish_timestamp: record.finished_at.filter(|_| ran).map(seconds),
             events: record.resource_events.iter().map(|event| named(event, record)).collect(),
+            events_error: None,
         }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Loaded {
     pub(super) environment: Arc<Environment>,
     /// Where its modules are looked for, in this order.
     pub(super) module_path: Vec<PathBuf>,
+    /// Whether the file itself says so.
+    pub(super) names_modules: bool,
     /// Allowed, but probably a mistake.
     pub(super) warnings: Vec<String>,
 }
@@ -74,7 +76,8 @@ pub(super) fn parse(
     };
     let (applications, instances) = (found.types, found.instances);
     let environment = Environment { name: name.clone(), settings, applications, instances, nodes };
-    Ok(Loaded { environment: Arc::new(environment), module_path, warnings: found.warnings })
+    let names_modules = document.modulepath.is_some();
+    Ok(Loaded { environment: Arc::new(environment), module_path, names_modules, warnings: found.warnings })
 }
 
 /// Replaces `$environment` in a module path.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::import::{ImportError, Imported, import_groups};
-pub(super) use self::rule::{FactPath, Rule};
+pub(super) use self::rule::{FactPath, Rule, text_of};
 
 /// The group that every other one descends from; it has no file.
 pub(super) const ROOT: Uuid = Uuid::from_u128(0x4000_8000_0000_0000_0000);

@@ -18,7 +18,7 @@ const DEEPEST: usize = 32;
 pub(in crate::directory) struct FactPath(Vec<String>);
 
 impl FactPath {
-    /// The value at this place of the facts, as text. Only what is no object and no array has a text.
+    /// The value at this place of the facts, as text.
     pub(in crate::directory) fn find(&self, facts: &Value) -> Option<String> {
         let (first, keys) = self.0.split_first()?;
         let root = if first == "trusted" { facts.get("trusted")? } else { facts };
@@ -33,12 +33,27 @@ impl FactPath {
         for key in &keys[1..] {
             found = step(&found, key)?;
         }
-        match found {
-            Value::String(text) => Some(text),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
-            Value::Null | Value::Object(_) | Value::Array(_) => None,
-        }
+        text_of(&found)
+    }
+
+    /// The place as PuppetDB names it: what is trusted is a fact of that name, and elements of arrays have numbers.
+    pub(in crate::directory) fn in_puppetdb(&self) -> Vec<Value> {
+        let keys = self.0.iter().skip(usize::from(self.0.first().is_some_and(|first| first == "fact"))).enumerate();
+        let inside = |(index, key): (usize, &String)| match key.parse::<u32>() {
+            Ok(number) if index > 0 => Value::from(number),
+            _ => Value::from(key.as_str()),
+        };
+        keys.map(inside).collect()
+    }
+}
+
+/// A fact's value as rules see it. Only what is no object and no array has a text.
+pub(in crate::directory) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bunraku_actors::model::TaskName;
+
 use super::TaskError;
 use super::metadata::Metadata;
 use super::module::{self, Module};
@@ -153,6 +155,21 @@ fn walk(top: &Path, relative: &Path, depth: usize, found: &mut Vec<String>) -> R
         }
     }
     Ok(())
+}
+
+/// The path under which the service has the file of a task that puppetserver names so: an executable by its name alone,
+/// shared ones with their module. `None` for what is no plain path.
+pub(in crate::directory) fn served_path(task: &TaskName, filename: &str) -> Option<String> {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
+    if !filename.split('/').all(plain) {
+        return None;
+    }
+    let Some((module, rest)) = filename.split_once('/') else {
+        return Some(uri_path("tasks", task.parts().0, filename));
+    };
+    let (folder, path) = rest.split_once('/')?;
+    let mount = MOUNTS.iter().find(|(known, _)| *known == folder)?.1;
+    Some(uri_path(mount, module, path))
 }
 
 /// The path under which the service has a file, named after the mounts of Puppet's file server; other than there, every

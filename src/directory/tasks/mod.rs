@@ -5,6 +5,7 @@
 mod files;
 mod metadata;
 mod module;
+pub(super) mod plans;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use bunraku_actors::model::{TaskFile, TaskName};
 use bunraku_actors::ports::{DirectoryError, TaskDetail, TaskSummary};
 use serde_json::{Map, Value};
 
+pub(super) use self::files::served_path;
 use self::metadata::Metadata;
 use self::module::Module;
 use super::hash::HashCache;
@@ -74,6 +76,14 @@ pub(super) fn resolve(
     }
     let resolved = resolve_in(module_path, &module, &entries, name, hashes);
     resolved.map(Some).map_err(|error| DirectoryError::BrokenTask { task: name.to_string(), reason: error.to_string() })
+}
+
+/// The tasks of the same module that only implement this one, by its metadata.
+pub(super) fn implementations_of(task: &TaskDetail) -> Vec<TaskName> {
+    let entries = task.metadata.get("implementations").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let files = entries.iter().filter_map(|entry| entry.get("name").and_then(Value::as_str));
+    let name = |file: &str| TaskName::parse(&format!("{}::{}", task.name.parts().0, module::stem(file))).ok();
+    files.filter_map(name).filter(|name| *name != task.name).collect()
 }
 
 fn unavailable((path, error): (PathBuf, io::Error)) -> DirectoryError {

@@ -69,6 +69,11 @@ impl Module {
         self.root.join("tasks")
     }
 
+    /// Where its plans are.
+    pub(super) fn plans_directory(&self) -> PathBuf {
+        self.root.join("plans")
+    }
+
     /// The names of all files in the tasks directory that belong to tasks, sorted.
     pub(super) fn task_entries(&self) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(self.tasks_directory()) {

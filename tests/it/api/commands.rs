@@ -41,6 +41,12 @@ async fn deploys_are_refused_in_the_words_of_the_table() {
         ("no-nodes", json!({ "environment": "production", "scope": { "nodes": [] } })),
         ("cycle", json!({ "environment": "knot" })),
         ("query", json!({ "environment": "production", "scope": { "query": "nodes {}" } })),
+        ("query-unparsable", json!({ "environment": "production", "scope": { "query": "nodes!" } })),
+        (
+            "query-finds-nothing",
+            json!({ "environment": "production", "scope": { "query": "nodes[certname] { certname = 'z' }" } }),
+        ),
+        ("puppetdb-down", json!({ "environment": "production", "scope": { "query": "down" } })),
         ("two-scopes", json!({ "environment": "production", "scope": { "nodes": ["a"], "query": "x" } })),
         ("bad-certname", json!({ "environment": "production", "scope": { "nodes": ["a", "b c"] } })),
         ("enforced-nothing", json!({ "environment": "", "enforce_environment": true, "scope": { "nodes": ["a"] } })),
@@ -49,6 +55,19 @@ async fn deploys_are_refused_in_the_words_of_the_table() {
     for (case, body) in cases {
         operator.post("/orchestrator/v1/command/deploy", body).await.record(DEPLOY, case);
     }
+}
+
+#[actix_web::test]
+async fn a_query_is_answered_once_and_the_job_has_its_nodes() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let body = json!({ "environment": "production", "scope": { "query": "nodes[certname] { }" } });
+    assert_eq!(operator.post("/orchestrator/v1/command/deploy", body).await.status, 202);
+    let nodes = operator.get("/orchestrator/v1/jobs/1/nodes").await.json();
+    let names: Vec<_> = nodes["items"].as_array().unwrap().iter().map(|node| node["name"].clone()).collect();
+    assert_eq!(names, ["a.example.com", "b.example.com"]);
+    let job = operator.get("/orchestrator/v1/jobs/1").await.json();
+    assert_eq!(job["options"]["scope"], json!({ "query": "nodes[certname] { }" }));
 }
 
 #[actix_web::test]

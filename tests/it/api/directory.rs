@@ -81,3 +81,15 @@ async fn the_inventory_knows_who_is_connected() {
     viewer.post(base, json!({ "nodes": ["a", 5] })).await.record(some, "no-name");
     viewer.get("/bunraku/v1/nodes").await.record("GET /bunraku/v1/nodes", "all");
 }
+
+#[actix_web::test]
+async fn the_code_of_an_environment_is_read_again_when_somebody_says_so() {
+    let world = World::empty().await;
+    const FLUSH: &str = "POST /bunraku/v1/environments/{environment}/flush";
+    let flush = async |name: &str| {
+        world.operator().post(&format!("/bunraku/v1/environments/{name}/flush"), serde_json::json!({})).await
+    };
+    flush("production").await.record(FLUSH, "flushed");
+    flush("empty").await.record(FLUSH, "nothing-to-do");
+    flush("moon").await.record(FLUSH, "unknown");
+}

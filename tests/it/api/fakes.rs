@@ -1,6 +1,6 @@
 //! The ports that these tests play themselves: a clock that stands still, an inventory, a directory, all of them fixed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bunraku_actors::model::{CertName, EnvironmentName, JobKind, Pattern, TaskFile, TaskName, TransactionId};
 use bunraku_actors::ports::{
     ApplicationType, Clock, Component, Connection, Directory, DirectoryError, Environment, EnvironmentSettings,
-    Instance, NodeGroup, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
+    Instance, NodeGroup, PlanSummary, RunRequest, SignalOutlet, SourceHealth, TaskDetail, TaskSummary, Transport,
 };
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -188,6 +188,40 @@ impl Directory for Shelf {
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError> {
         self.task(environment, name).await
+    }
+
+    async fn plans(&self, environment: &EnvironmentName) -> Result<Vec<PlanSummary>, DirectoryError> {
+        if environment.as_str() != "production" {
+            return Ok(Vec::new());
+        }
+        let parameters =
+            json!({ "nodes": { "type": "TargetSpec" }, "batch": { "type": "Integer", "default_value": 5 } });
+        let told = [("description".to_owned(), json!("Rolls the shop")), ("parameters".to_owned(), parameters)];
+        let roll = PlanSummary { name: "shop::roll".into(), metadata: told.into_iter().collect() };
+        Ok(vec![PlanSummary::named("shop".into()), PlanSummary::named("shop::eu::deploy".into()), roll])
+    }
+
+    async fn query(&self, query: &serde_json::Value) -> Result<Option<Vec<CertName>>, DirectoryError> {
+        match query.as_str() {
+            Some("nodes[certname] { }") => Ok(Some(vec![node("b.example.com"), node("a.example.com")])),
+            Some("nodes[certname] { certname = 'z' }") => Ok(Some(Vec::new())),
+            Some("nodes!") => Err(DirectoryError::Query("PQL parse error at line 1, column 6".into())),
+            Some("down") => Err(DirectoryError::PuppetDb("PuppetDB at https://p:8081 cannot be asked: refused".into())),
+            _ => Ok(None),
+        }
+    }
+
+    async fn report_events(&self, ids: &[String]) -> Result<BTreeMap<String, Vec<serde_json::Value>>, DirectoryError> {
+        let lost = |id: &&String| id.starts_with("00000000");
+        if ids.iter().any(|id| lost(&id)) {
+            return Err(DirectoryError::PuppetDb("PuppetDB at https://p:8081 cannot be asked: refused".into()));
+        }
+        let event = json!({ "resource_type": "File", "resource_title": "motd", "status": "success" });
+        Ok(ids.iter().map(|id| (id.clone(), vec![event.clone()])).collect())
+    }
+
+    async fn flush(&self, environment: &EnvironmentName) -> Result<bool, DirectoryError> {
+        Ok(environment.as_str() == "production")
     }
 
     async fn groups(&self) -> Result<Option<Vec<Arc<NodeGroup>>>, DirectoryError> {

@@ -132,3 +132,12 @@ async fn every_job_is_listed_once_however_many() {
     assert_eq!(names(&answer), expected);
     assert_eq!(answer["pagination"]["total"], 230);
 }
+
+#[actix_web::test]
+async fn resource_events_that_the_agent_did_not_send_are_those_of_puppetdb() {
+    let world = World::empty().await;
+    super::seed::deploy_without_events(&world.store, "10000000-52b1-4a51-8f69-7f4d0e3a9a77").await;
+    super::seed::deploy_without_events(&world.store, "00000000-52b1-4a51-8f69-7f4d0e3a9a77").await;
+    world.viewer().get("/orchestrator/v1/jobs/1/report").await.record(REPORT, "events-of-puppetdb");
+    world.viewer().get("/orchestrator/v1/jobs/2/report").await.record(REPORT, "puppetdb-down");
+}

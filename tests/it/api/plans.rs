@@ -115,7 +115,12 @@ async fn plans_are_not_run_here_and_the_refusal_says_what_to_do() {
     typed(json!({ "nodes": { "value": "inventory { }", "type": "query" } })).await.record(TYPED, "no-plans-here");
     typed(json!({ "nodes": "x" })).await.record(TYPED, "not-wrapped");
     typed(json!({ "nodes": { "value": "x", "type": "list" } })).await.record(TYPED, "bad-type");
-    operator.get("/orchestrator/v1/plans").await.record("GET /orchestrator/v1/plans", "none");
+    operator.get("/orchestrator/v1/plans").await.record("GET /orchestrator/v1/plans", "all");
+    operator.get("/orchestrator/v1/plans?environment=empty").await.record("GET /orchestrator/v1/plans", "none");
+    for (plan, case) in [("shop/init", "known"), ("shop/roll", "with-parameters")] {
+        let answer = operator.get(&format!("/orchestrator/v1/plans/{plan}")).await;
+        answer.record("GET /orchestrator/v1/plans/{module}/{plan}", case);
+    }
     operator
         .get("/orchestrator/v1/plans?environment=nowhere")
         .await

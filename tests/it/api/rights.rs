@@ -280,6 +280,18 @@ fn acting() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 #[actix_web::test]
+async fn the_code_of_an_environment_is_for_those_who_may_run_puppet_in_it() {
+    let (world, web) = web().await;
+    for (environment, status) in [("elsewhere", 403), ("production", 200)] {
+        let run = json!({ "permission": "puppet_agent:run", "environments": [environment], "nodes": ["x"] });
+        let text = json!({ "roles": { "web": { "permissions": ["orchestrator:view", run] } } }).to_string();
+        world.state.rules.store(Rules::parse(&text).unwrap().into());
+        let answer = web.post("/bunraku/v1/environments/production/flush", json!({})).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+}
+
+#[actix_web::test]
 async fn a_grant_for_other_instances_nodes_or_environments_opens_no_route_that_acts() {
     let grants = |limits: &str| {
         let limited = |permission: &str| {
@@ -303,6 +315,8 @@ async fn a_grant_for_other_instances_nodes_or_environments_opens_no_route_that_a
     for endpoint in ENDPOINTS {
         let acts = match endpoint.access {
             Access::Acting => true,
+            // On no node: see the next test.
+            _ if endpoint.path.ends_with("/flush") => false,
             Access::Token(Permission::RunPuppet | Permission::RunTasks | Permission::RunPlans) => true,
             Access::Token(Permission::View) => endpoint.method != "GET" && !endpoint.path.ends_with("/inventory"),
             Access::Token(Permission::ViewGroups) => endpoint.path.contains('{'),

@@ -174,6 +174,21 @@ pub(crate) async fn running_deploy(store: &dyn JobStore) -> JobId {
     job
 }
 
+/// A deploy on two nodes whose agents send no resource events, with the transaction uuid of both reports.
+pub(crate) async fn deploy_without_events(store: &dyn JobStore, uuid: &str) -> JobId {
+    let spec = Arc::new(deploy(&["a.example.com", "b.example.com"], 0));
+    let job = create(store, &spec, JobState::New, vec![true, true]).await;
+    let run = |node: u32, status: &str| {
+        let end = NodeEnd {
+            transaction_uuid: Some(uuid.to_owned()),
+            ..Arc::unwrap_or_clone(end(NodeState::Finished, None, "Finished", json!({ "status": status })))
+        };
+        [started(&spec, job, node, 1), ended(job, node, 9, Arc::new(end))]
+    };
+    store.append([run(0, "changed"), run(1, "unchanged")].concat()).await.unwrap();
+    job
+}
+
 /// Job 2: a task that is over, on two nodes.
 pub(crate) async fn finished_task(store: &dyn JobStore) -> JobId {
     let spec = Arc::new(task(&["a.example.com", "b.example.com"], 10));

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use bunraku::directory::{FileDirectory, Options};
+use bunraku::directory::{Options, Sources};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
@@ -39,8 +39,10 @@ async fn shelf() -> (TempDir, World) {
         file_store: root.path().join("data/files"),
         groups_dir: root.path().join("groups"),
         facts_dir: None,
+        puppetserver: None,
+        puppetdb: None,
     };
-    let directory = FileDirectory::start(options).await.unwrap();
+    let directory = Sources::start(options).await.unwrap();
     let world = World::over(directory, |_| {}).await;
     (root, world)
 }

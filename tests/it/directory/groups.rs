@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bunraku::directory::{FileDirectory, Options};
+use bunraku::directory::{Options, Sources};
 use bunraku_actors::model::{CertName, Pattern};
 use bunraku_actors::ports::Directory as _;
 
@@ -70,9 +70,11 @@ async fn the_shipped_example_is_a_group() {
         file_store: root.path().join("files"),
         groups_dir: config.join("groups"),
         facts_dir: Some(root.path().to_owned()),
+        puppetserver: None,
+        puppetdb: None,
     };
     fs::write(root.path().join("web12.example.com.json"), r#"{"os": {"family": "RedHat"}}"#).unwrap();
-    let directory = FileDirectory::start(options).await.unwrap();
+    let directory = Sources::start(options).await.unwrap();
     let group = directory.group("Web servers").await.unwrap().unwrap();
     assert_eq!(directory.members(group.id, Vec::new()).await.unwrap(), [node("web12.example.com")]);
     assert!(directory.health().iter().all(|health| health.trouble.is_none()));

@@ -1,17 +1,18 @@
-//! Integration tests of `directory`: real files that change under a running [`FileDirectory`].
+//! Integration tests of `directory`: real files that change under a running [`Sources`].
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deploy;
 mod groups;
 mod reload;
+mod remote;
 mod tasks;
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bunraku::directory::{FileDirectory, Options};
+use bunraku::directory::{Options, Sources};
 use bunraku_actors::model::{EnvironmentName, TaskName};
 use bunraku_actors::ports::Directory as _;
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// A running directory on temporary files.
 struct Lab {
     root: TempDir,
-    directory: FileDirectory,
+    directory: Sources,
 }
 
 impl Lab {
@@ -40,8 +41,10 @@ impl Lab {
             file_store: root.path().join("data/files"),
             groups_dir: root.path().join("groups"),
             facts_dir: Some(root.path().join("facts")),
+            puppetserver: None,
+            puppetdb: None,
         };
-        let directory = FileDirectory::start(options).await.unwrap();
+        let directory = Sources::start(options).await.unwrap();
         Self { root, directory }
     }
 

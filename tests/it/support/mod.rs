@@ -4,6 +4,7 @@
 
 pub(crate) mod ca;
 pub(crate) mod fleet;
+pub(crate) mod https;
 pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod strace;
