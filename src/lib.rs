@@ -10,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod files;
 mod https;
+mod memory;
 pub mod store;
 pub mod swarm;
 pub mod telemetry;

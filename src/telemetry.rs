@@ -38,6 +38,8 @@ impl LogControl {
     }
 }
 
+/// Directives that no level changes: these would show whole messages, with what is secret in them.
+const DISCREET: &str = "tungstenite=info,tokio_tungstenite=info";
 /// The HTTP layer calls every malformed request an error: whoever can connect could fill the log. A filter that names it
 /// comes later, and counts.
 const QUIET: &str = "actix_http=off";
@@ -57,7 +59,7 @@ fn parse_filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     if let Some(word) = bare {
         return Err(wrong(format!("'{word}' is none of error, warn, info, debug, trace, off")));
     }
-    EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|error| wrong(error.to_string()))
+    EnvFilter::try_new(format!("{QUIET},{level},{DISCREET}")).map_err(|error| wrong(error.to_string()))
 }
 
 /// Starts logging. A second call in the same process (tests) changes nothing.

@@ -37,6 +37,7 @@ use self::backoff::Backoff;
 pub use self::config::AgentConfig;
 use self::spool::{Ledger, Spool};
 use self::state::Agent;
+use crate::memory;
 
 const PUPPET_MODULE: &str = "pxp-module-puppet";
 const TASK_MODULE: &str = "task";
@@ -55,6 +56,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the certificate or the spool cannot be used. A broker that cannot be reached is no error: it is tried again.
 pub async fn run(config: AgentConfig, end: impl Future<Output = ()>) -> anyhow::Result<()> {
+    memory::keep_private();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

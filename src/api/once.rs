@@ -12,6 +12,7 @@ use bunraku_actors::ports::Refusal;
 use chrono::TimeDelta;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::ApiError;
 use super::auth::Caller;
@@ -80,12 +81,13 @@ fn key_of(req: &HttpRequest, state: &State, caller: &Caller, body: &Object) -> R
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(ApiError::invalid(HEADER, format!("{HEADER} must be 1 to {LONGEST} printable ASCII characters")));
     }
-    let mut command = format!("{} {}\n", req.method(), req.path().trim_end_matches('/'));
+    let mut command = Zeroizing::new(format!("{} {}\n", req.method(), req.path().trim_end_matches('/')));
     canonical(body.as_map(), &mut command);
     Ok(Some(OnceKey {
         owner: caller.token.owner_id.to_string(),
         key: text.to_owned(),
-        fingerprint: Sha256::digest(command.as_bytes()).into(),
+        // With a key: a body may hold what is secret, and short, and a bare hash of it could be guessed.
+        fingerprint: Sha256::new().chain_update(state.fingerprints).chain_update(&command).finalize().into(),
         until: state.now() + KEPT,
     }))
 }

@@ -130,6 +130,14 @@ fn again(job: &UnfinishedJob, nodes: Vec<CertName>, caller: &Caller) -> Result<J
         Action::Task(task) => {
             let environment = spec.environment.clone();
             let environment = environment.ok_or_else(|| ApiError::internal("a task without an environment"))?;
+            if !task.sensitive.is_empty() {
+                let names = task.sensitive.join(", ");
+                let msg = format!(
+                    "job {} had sensitive parameters ({names}), which are not kept: run its task anew",
+                    job.record.id
+                );
+                return Err(ApiError::invalid("params", msg));
+            }
             let mut params = task.input.clone();
             // Ours to set, and set again.
             params.retain(|name, _| !name.starts_with('_'));

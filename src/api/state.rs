@@ -107,6 +107,8 @@ pub struct State {
     pub before_metrics: Arc<dyn Fn() + Send + Sync>,
     /// The check of the agents' ledgers.
     pub verify_ledgers: VerifyLedgers,
+    /// Mixed into the fingerprints of commands that are kept under an idempotency key.
+    pub fingerprints: [u8; 32],
     pub(super) guard: Arc<Guard>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) inventory: Arc<inventory::Listed>,
@@ -131,6 +133,7 @@ impl State {
             broker_probe: Arc::new(|| None),
             before_metrics: Arc::new(|| {}),
             verify_ledgers: Arc::new(|_| Box::pin(async { Err(LedgerRefusal::Busy) })),
+            fingerprints: [0; 32],
             guard: Arc::default(),
             refusals: Arc::default(),
             inventory: Arc::default(),

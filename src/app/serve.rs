@@ -14,6 +14,7 @@ use super::notify::Notifier;
 use super::service::Service;
 use super::watchdog::Watchdog;
 use crate::config::Config;
+use crate::memory;
 use crate::telemetry::{self, LogControl};
 
 /// Beyond the drain, streams and sessions end, and what is queued is committed.
@@ -32,6 +33,7 @@ pub fn serve(config: &Path, end_with_stdin: bool) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let logs = telemetry::start_logging(&config.log)?;
     let metrics = telemetry::start_metrics()?;
+    memory::keep_private();
     actix::System::new().block_on(async move {
         // Before anything starts: a signal that comes early must not kill us half-way.
         let mut signals = Signals::new(end_with_stdin).context("cannot take signals")?;

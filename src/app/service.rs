@@ -25,13 +25,15 @@ use crate::api::{self, accounts::Accounts};
 use crate::broker::{self, Broker, Sessions};
 use crate::config::{self, Config};
 use crate::directory::{self, Sources};
-use crate::store::{self, Store};
+use crate::store::{self, KeyError, SecretKey, Store};
 use crate::tls::{ReloadableServer, TlsError, TlsPaths};
 use crate::transport::{self, PxpTransport};
 use crate::wire::pcp::Uri;
 
 /// The client type of our own sender URI.
 const OWN_TYPE: &str = "orchestrator";
+/// The key for sensitive parameters, in the data directory where nothing else is said.
+const SECRETS: &str = "secrets.key";
 /// How often a drain looks whether any agent is left.
 const SESSIONS_LOOK: Duration = Duration::from_millis(100);
 
@@ -44,6 +46,8 @@ pub enum StartError {
     InUse(#[from] DatabaseError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error("secrets_file: {0}")]
+    Secrets(#[from] KeyError),
     #[error(transparent)]
     Directory(#[from] directory::StartError),
     #[error(transparent)]
@@ -105,11 +109,14 @@ impl Service {
         let tls_paths = config.tls_paths();
         let rules = read_rules(&config.access_file)?;
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
+        let secrets_file = config.secrets_file.clone().unwrap_or_else(|| data.join(SECRETS));
+        let secrets = SecretKey::of_file(&secrets_file)?;
         let store = Store::open(
             data.join(DATABASE),
             store::Options {
                 sender_uri: first_uri(&config.server.names),
                 abandoned_hold: config.limits.abandoned_hold,
+                secrets: Some(secrets.clone()),
                 ..store::Options::default()
             },
         )?;
@@ -148,6 +155,7 @@ impl Service {
 
         let mut state = api_state(config, &orchestrator, &store, api_address, metrics);
         state.verify_ledgers = verify_ledgers;
+        state.fingerprints = secrets.derived("fingerprints of commands");
         state.broker_probe = Arc::new(broker.probe());
         let gauges = observe::Gauges {
             orchestrator: orchestrator.clone(),

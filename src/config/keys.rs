@@ -49,6 +49,12 @@ pub const KEYS: &[Key] = &[
         reloads: true,
     },
     key(
+        "secrets_file",
+        "null",
+        "",
+        "The key that sensitive parameters of unfinished jobs are sealed with; made when it is not there. Unset: secrets.key in data_dir. Keep it apart from backups of the database, and with it for a restore elsewhere.",
+    ),
+    key(
         "modulepath",
         "[modules]",
         "",

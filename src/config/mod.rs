@@ -62,6 +62,8 @@ pub struct Config {
     pub facts_dir: Option<PathBuf>,
     /// Roles and who has them.
     pub access_file: PathBuf,
+    /// The key for sensitive parameters.
+    pub secrets_file: Option<PathBuf>,
     /// Where modules with tasks are looked for, first match wins.
     pub modulepath: Vec<PathBuf>,
 }
@@ -84,6 +86,7 @@ impl Default for Config {
             groups_dir: "groups".into(),
             facts_dir: None,
             access_file: "access.yaml".into(),
+            secrets_file: None,
             modulepath: vec!["modules".into()],
         }
     }
@@ -203,7 +206,8 @@ impl Config {
             &mut ssl.key,
             &mut ssl.ca,
         ];
-        let optional = [ssl.crl.as_mut(), self.backup.dir.as_mut(), self.facts_dir.as_mut()];
+        let optional =
+            [ssl.crl.as_mut(), self.backup.dir.as_mut(), self.facts_dir.as_mut(), self.secrets_file.as_mut()];
         let remotes = self.puppetserver.paths().chain(self.puppetdb.paths());
         let several = self.modulepath.iter_mut().chain(remotes);
         for path in single.into_iter().chain(optional.into_iter().flatten()).chain(several) {

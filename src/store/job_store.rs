@@ -23,7 +23,8 @@ const BYTES_INLINE: usize = 32 * 1024;
 impl JobStore for Store {
     async fn create_job(&self, job: NewJob) -> Result<JobId, StoreError> {
         let large = job.ready.len() > NODES_INLINE;
-        let packed = pack(large, move || PackedJob::new(job).map(Box::new)).await?;
+        let key = self.0.shared.specs.key().cloned();
+        let packed = pack(large, move || PackedJob::new(job, key.as_ref()).map(Box::new)).await?;
         self.ask(|reply| Request::Create(packed, reply)).await
     }
 

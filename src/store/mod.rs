@@ -24,6 +24,7 @@ mod restore;
 mod retention;
 mod rows;
 mod schema;
+mod sealed;
 mod shared;
 mod specs;
 mod writer;
@@ -49,6 +50,7 @@ use self::reader::Readers;
 use self::request::{Piece, Reply, Request, WORK_ROWS};
 pub use self::restore::{Restored, restore};
 pub use self::retention::{Cutoffs, Pruned, pruned_result};
+pub use self::sealed::{KeyError, SecretKey};
 use self::shared::Shared;
 use self::writer::{Outstanding, QUEUE_CAPACITY, Writer};
 
@@ -63,6 +65,8 @@ pub struct Options {
     pub sender_uri: String,
     /// How long a run that was going on keeps its node and its place when its job turns out to be unreadable.
     pub abandoned_hold: Duration,
+    /// Seals sensitive parameters; without it jobs that have some are refused.
+    pub secrets: Option<SecretKey>,
 }
 
 impl Default for Options {
@@ -72,6 +76,7 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(5),
             sender_uri: "pcp://localhost/orchestrator".to_owned(),
             abandoned_hold: Duration::from_secs(600),
+            secrets: None,
         }
     }
 }
@@ -108,7 +113,7 @@ impl Store {
         let high_water = HighWater::open(path);
         restore::notice_older(&connection, path, &high_water).map_err(unread)?;
         let readers = Readers::open(path, options.readers, options.busy_timeout)?;
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(options.secrets));
         let hold = TimeDelta::from_std(options.abandoned_hold).unwrap_or(TimeDelta::MAX / 4);
         let (writer, outstanding) =
             Writer::new(connection, path, high_water, Arc::clone(&shared), hold).map_err(|fault| match fault {

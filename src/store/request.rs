@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::columns::pack;
 use super::fault::Fault;
 use super::retention::{Cutoffs, Pruned};
+use super::sealed::{self, SecretKey};
 
 /// Creating more nodes than this makes a decision, whose rows follow in chunks.
 pub(super) const CREATE_AT_ONCE: usize = 1_800;
@@ -108,6 +109,8 @@ pub(super) struct PackedJob {
     pub(super) first_state: JobState,
     pub(super) ready: Vec<bool>,
     pub(super) once: Option<OnceKey>,
+    /// Its sensitive parameters.
+    pub(super) sealed: Option<Vec<u8>>,
     pub(super) header_bytes: Vec<u8>,
     pub(super) spec_bytes: Vec<u8>,
 }
@@ -133,7 +136,8 @@ pub(super) struct PackedOutcome {
 
 impl PackedJob {
     /// Refuses a job that could not be read back.
-    pub(super) fn new(job: NewJob) -> Result<Self, Fault> {
+    pub(super) fn new(job: NewJob, key: Option<&SecretKey>) -> Result<Self, Fault> {
+        let sealed = sealed::of(&job.spec, key)?;
         let header_bytes = pack(&job.spec.header())?;
         let spec_bytes = pack(&*job.spec)?;
         Ok(Self {
@@ -141,6 +145,7 @@ impl PackedJob {
             first_state: job.first_state,
             ready: job.ready,
             once: job.once,
+            sealed,
             header_bytes,
             spec_bytes,
         })
@@ -193,7 +198,8 @@ impl PackedWrite {
             Write::NodesReady { nodes, .. } => nodes.len(),
             Write::NodesSkipped { nodes, .. } => 2 * nodes.len(),
             Write::StopAccepted { .. } => 5,
-            Write::NodeEnded { .. } | Write::JobEnded { .. } | Write::JobAborted { .. } => 4,
+            Write::JobEnded { .. } | Write::JobAborted { .. } => 5,
+            Write::NodeEnded { .. } => 4,
             Write::NodeUnstarted { .. } | Write::JobState { .. } => 3,
             Write::NodeStarted { .. } => 2,
             Write::HoldEnded { .. } => 2,

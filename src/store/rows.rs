@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bunraku_actors::model::{
     Action, Attempt, Cause, CauseCounts, DeployAction, DeployOptions, EnvironmentName, EventSeq, JobHeader, JobId,
-    JobKind, JobSpec, NodeCounts, NodeIndex, NodeState, Origin, Owner, TaskAction, TaskName, TransactionId,
+    JobKind, JobSpec, NodeCounts, NodeIndex, NodeState, Origin, Owner, Secrets, TaskAction, TaskName, TransactionId,
 };
 use bunraku_actors::ports::{JobRecord, StateSpan, StoredNode, UnfinishedJob};
 use chrono::{DateTime, Utc};
@@ -240,7 +240,7 @@ pub(super) fn history(connection: &Connection, job: JobId) -> rusqlite::Result<V
 /// One job with all its nodes, or `None`. Where its counts are not those of its nodes, the nodes are right.
 pub(super) fn whole_job(connection: &Connection, specs: &Specs, job: JobId) -> Result<Option<UnfinishedJob>, Fault> {
     let Some(mut record) = job_record(connection, specs, job)? else { return Ok(None) };
-    let spec: Arc<JobSpec> = specs.spec(connection, job)?;
+    let spec: Arc<JobSpec> = specs.whole_spec(connection, job)?;
     let mut nodes = Vec::with_capacity(spec.nodes.len());
     let node_count = record.header.node_count;
     if usize::try_from(node_count).ok() != Some(spec.nodes.len()) {
@@ -279,6 +279,8 @@ pub(super) fn stand_in(connection: &Connection, job: JobId) -> Result<Action, Fa
         (JobKind::Task, Some(task)) => Action::Task(TaskAction {
             task,
             input: Map::new(),
+            sensitive: Vec::new(),
+            secrets: Secrets::default(),
             metadata: json!({}),
             files: Vec::new(),
             noop: false,

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/004_restored.sql"),
     include_str!("migrations/005_retention.sql"),
     include_str!("migrations/006_beside_jobs.sql"),
+    include_str!("migrations/007_secrets.sql"),
 ];
 
 /// The write-ahead log is cut back to this after a burst.

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use super::fault::Fault;
 use super::known_tokens::KnownTokens;
+use super::sealed::SecretKey;
 use super::specs::{Specs, value_weight};
 
 /// Committed batches that a slow subscriber may be behind before it must go back to the store. All of them stay in
@@ -36,9 +37,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(key: Option<SecretKey>) -> Self {
         Self {
-            specs: Specs::default(),
+            specs: Specs::new(key),
             tokens: KnownTokens::default(),
             feed: broadcast::Sender::new(FEED_CAPACITY),
             waiting: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{Db, get_packed};
 use super::fault::Fault;
+use super::sealed::{self, SecretKey};
 
 /// Headers are kept up to about so many bytes.
 const HEADER_BYTES: usize = 16 * 1024 * 1024;
@@ -69,17 +70,16 @@ impl<V> Cache<V> {
 /// Both caches, over the table `job_specs`.
 #[derive(Debug)]
 pub(super) struct Specs {
+    key: Option<SecretKey>,
     headers: Mutex<Cache<JobHeader>>,
     specs: Mutex<Cache<JobSpec>>,
 }
 
-impl Default for Specs {
-    fn default() -> Self {
-        Self { headers: Mutex::new(Cache::new(HEADER_BYTES)), specs: Mutex::new(Cache::new(SPEC_BYTES)) }
-    }
-}
-
 impl Specs {
+    pub(super) fn new(key: Option<SecretKey>) -> Self {
+        Self { key, headers: Mutex::new(Cache::new(HEADER_BYTES)), specs: Mutex::new(Cache::new(SPEC_BYTES)) }
+    }
+
     /// The header of a job that exists.
     pub(super) fn header(&self, connection: &Connection, job: JobId) -> Result<Arc<JobHeader>, Fault> {
         if let Some(header) = self.headers.lock().get(job) {
@@ -98,6 +98,16 @@ impl Specs {
         let spec = Arc::new(read::<JobSpec>(connection, "SELECT spec FROM job_specs WHERE job = ?1", job)?);
         self.insert(job, Arc::clone(&spec));
         Ok(spec)
+    }
+
+    /// As [`Specs::spec`], with the sensitive parameters of a job that is not over.
+    pub(super) fn whole_spec(&self, connection: &Connection, job: JobId) -> Result<Arc<JobSpec>, Fault> {
+        sealed::opened(connection, job, self.spec(connection, job)?, self.key.as_ref())
+    }
+
+    /// The key for sensitive parameters.
+    pub(super) fn key(&self) -> Option<&SecretKey> {
+        self.key.as_ref()
     }
 
     /// Forgets everything: some of it may come from a transaction that was rolled back.

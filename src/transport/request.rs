@@ -98,6 +98,10 @@ impl Encoder {
             return Arc::clone(&cached.shared);
         }
         let shared: Arc<str> = format!("{}}}}}", params(run.job, &run.action)).into();
+        // What is secret must not outlive its job in a cache.
+        if matches!(&*run.action, Action::Task(task) if !task.sensitive.is_empty()) {
+            return shared;
+        }
         let cached = Cached { job: run.job, action: Arc::downgrade(&run.action), shared: Arc::clone(&shared) };
         let mut cache = self.cache.lock();
         if cache.len() >= CACHED_JOBS {
@@ -126,6 +130,8 @@ fn deploy_params(job: JobId, deploy: &DeployAction) -> Value {
 
 fn task_params(task: &TaskAction) -> Value {
     let mut input = task.input.clone();
+    let secrets = task.secrets.values().into_iter().flatten();
+    input.extend(secrets.map(|(name, value)| (name.clone(), value.clone())));
     if task.noop {
         input.insert("_noop".to_owned(), Value::Bool(true));
     }
@@ -214,6 +220,8 @@ mod tests {
         let action = Arc::new(Action::Task(TaskAction {
             task: TaskName::parse("demo::env").unwrap(),
             input: Map::from_iter([("name".to_owned(), json!("b\"ob"))]),
+            sensitive: Vec::new(),
+            secrets: Default::default(),
             metadata: json!({"description": "x", "input_method": "stdin", "features": ["f"], "parameters": {}}),
             files: vec![TaskFile {
                 filename: "env.sh".into(),

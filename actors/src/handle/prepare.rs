@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::model::{
     Action, CertName, Common, DeployAction, DeployCommand, EnvironmentName, JobKind, JobSpec, JobState, Reach, Scope,
-    TaskAction, TaskCommand,
+    Secrets, TaskAction, TaskCommand,
 };
 use crate::plan::{self, Plan, ResolveError, Schedule};
 use crate::ports::{Environment, NewJob, NodeGroup};
 
-use super::params;
+use super::params::{self, Checked};
 use super::{Orchestrator, OrchestratorError};
 
 /// So many nodes are planned on the spot: that takes less time than the way to another thread.
@@ -44,12 +44,21 @@ impl Orchestrator {
         self.prepare_deploy(command).await.map(drop)
     }
 
-    /// The same for a task. Files of it may be kept for a while.
+    /// The same for a task that is to run later. Files of it may be kept for a while.
     ///
     /// # Errors
-    /// As the task itself.
+    /// As the task itself, and [`OrchestratorError::Invalid`] for sensitive parameters: nobody keeps them until then.
     pub async fn check_task(&self, command: TaskCommand) -> Result<(), OrchestratorError> {
-        self.prepare_task(command).await.map(drop)
+        let job = self.prepare_task(command).await?;
+        match &*job.spec.action {
+            Action::Task(task) if !task.sensitive.is_empty() => {
+                let (name, task) = (task.sensitive.join(", "), &task.task);
+                let message =
+                    format!("parameter {name} of task {task} is sensitive, and a schedule keeps no such values");
+                Err(OrchestratorError::Invalid { key: "params".to_owned(), message })
+            }
+            Action::Task(_) | Action::Deploy(_) => Ok(()),
+        }
     }
 
     pub(super) async fn prepare_task(&self, command: TaskCommand) -> Result<NewJob, OrchestratorError> {
@@ -67,16 +76,21 @@ impl Orchestrator {
             task: command.task.to_string(),
             environment: command.environment.to_string(),
         })?;
-        let input = params::check(&task, command.params, command.noop)?;
+        let Checked { input, secrets } = params::check(&task, command.params, command.noop)?;
+        let sensitive: Vec<String> = secrets.keys().cloned().collect();
+        let mut common = command.common;
+        redact(&mut common.options, &sensitive);
         let action = Action::Task(TaskAction {
             task: task.name,
             input,
+            sensitive,
+            secrets: Secrets::new(secrets),
             metadata: task.metadata,
             files: task.files,
             noop: command.noop,
             environment: command.environment.to_string(),
         });
-        self.job(action, plan, Some(command.environment), command.common)
+        self.job(action, plan, Some(command.environment), common)
     }
 
     /// The nodes of a group or of a query, as of now, in its place.
@@ -215,6 +229,19 @@ impl Orchestrator {
         }
         Ok(asked)
     }
+}
+
+/// Takes the values of sensitive parameters out of what the job shows of its request, and names them.
+fn redact(options: &mut Value, sensitive: &[String]) {
+    if sensitive.is_empty() {
+        return;
+    }
+    if let Some(params) = options.get_mut("params").and_then(Value::as_object_mut) {
+        for name in sensitive {
+            params.shift_remove(name);
+        }
+    }
+    options["sensitive"] = sensitive.into();
 }
 
 /// How many nodes resolving and planning look at, at most.

@@ -28,6 +28,8 @@ fn task() -> Action {
     Action::Task(TaskAction {
         task: TaskName::parse("t").unwrap(),
         input: serde_json::Map::new(),
+        sensitive: Vec::new(),
+        secrets: crate::model::Secrets::default(),
         metadata: json!({}),
         files: Vec::new(),
         noop: false,

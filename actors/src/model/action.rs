@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{JobKind, TaskName};
+use super::{JobKind, Secrets, TaskName};
 
 /// What runs on every node of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,8 +114,14 @@ impl DeployOptions {
 pub struct TaskAction {
     /// Its name.
     pub task: TaskName,
-    /// The parameters, defaults filled in.
+    /// The parameters, defaults filled in, without the sensitive ones.
     pub input: Map<String, Value>,
+    /// The names of those that are sensitive and were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<String>,
+    /// Their values, while the job is not over.
+    #[serde(skip)]
+    pub secrets: Secrets,
     /// The task's metadata as its JSON file says.
     pub metadata: Value,
     /// Its files, the executable or the implementations first.

@@ -12,6 +12,7 @@ mod node;
 mod origin;
 mod outcome;
 mod reach;
+mod secrets;
 mod shown;
 mod target;
 
@@ -27,5 +28,6 @@ pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
 pub use origin::{OnceKey, Origin, PlanId, ScheduleId};
 pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
 pub use reach::{Limited, Pattern, Reach};
+pub use secrets::{Secrets, wipe};
 pub use shown::Shown;
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::group::Counters;
 use crate::store::columns::{Db, get, get_opt, get_packed};
 use crate::store::fault::Fault;
+use crate::store::sealed;
 
 /// What the job's own row says.
 struct Row {
@@ -70,6 +71,7 @@ pub(super) fn end(connection: &Connection, job: JobId, reason: &str, held_for: T
     let seq = counters.next_event();
     counters.save(&transaction)?;
     transaction.prepare_cached("DELETE FROM decisions WHERE job = ?1")?.execute([Db(job)])?;
+    sealed::wipe(&transaction, job)?;
     transaction
         .prepare_cached("INSERT INTO events (seq, job, kind, at, message) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![Db(seq), Db(job), Db(EventKind::JobAborted), Db(row.now), message])?;

@@ -12,6 +12,7 @@ use crate::store::decision::Body;
 use crate::store::fault::Fault;
 use crate::store::records::{once, plans};
 use crate::store::request::{CREATE_AT_ONCE, PackedJob};
+use crate::store::sealed;
 
 impl Group<'_> {
     /// Gives the job its number and writes it; the rows of a large one follow in chunks.
@@ -94,6 +95,9 @@ impl Group<'_> {
         self.connection
             .prepare_cached("INSERT INTO job_specs (job, header, spec) VALUES (?1, ?2, ?3)")?
             .execute(params![Db(id), job.header_bytes, job.spec_bytes])?;
+        if let Some(sealed) = &job.sealed {
+            sealed::keep(self.connection, id, sealed)?;
+        }
         self.insert_span(id, 0, job.first_state, header.created_at)
     }
 }

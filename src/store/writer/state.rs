@@ -9,6 +9,7 @@ use super::group::{Group, NewEvent};
 use super::live::LiveJob;
 use crate::store::columns::Db;
 use crate::store::fault::Fault;
+use crate::store::sealed;
 
 impl Group<'_> {
     pub(super) fn job_state(&mut self, job: JobId, state: JobState, at: DateTime<Utc>) -> Result<(), Fault> {
@@ -101,6 +102,10 @@ impl Group<'_> {
             .prepare_cached("UPDATE job_states SET left = ?3 WHERE job = ?1 AND position = ?2")?
             .execute(params![Db(job), position - 1, Db(at)])?;
         self.insert_span(job, position, state, at)?;
+        if state.is_terminal() {
+            sealed::wipe(self.connection, job)?;
+            self.specs.forget(job);
+        }
         let finished_at = state.is_terminal().then_some(Db(at));
         self.connection
             .prepare_cached("UPDATE jobs SET state = ?2, changed_at = ?3, finished_at = ?4 WHERE id = ?1")?

@@ -83,10 +83,10 @@ fn many_small_skips_in_one_group_do_not_make_a_large_transaction() {
     let path = folder.path().join("bunraku.db");
     let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
     let (mut writer, outstanding) =
-        Writer::new(connection, &path, HighWater::open(&path), Arc::new(Shared::new()), chrono::TimeDelta::zero())
+        Writer::new(connection, &path, HighWater::open(&path), Arc::new(Shared::new(None)), chrono::TimeDelta::zero())
             .unwrap();
     let (reply, mut answer) = oneshot::channel();
-    commit(&mut writer, Request::Create(Box::new(PackedJob::new(new_job()).unwrap()), reply));
+    commit(&mut writer, Request::Create(Box::new(PackedJob::new(new_job(), None).unwrap()), reply));
     let job = answer.try_recv().unwrap().unwrap();
 
     let (reply, mut answer) = oneshot::channel();
@@ -114,7 +114,7 @@ fn a_writer_that_breaks_down_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bunraku.db");
     let connection = schema::open_writer(&path, Duration::from_secs(1)).unwrap();
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(None));
     let (writer, _outstanding) =
         Writer::new(connection, &path, HighWater::open(&path), Arc::clone(&shared), chrono::TimeDelta::zero()).unwrap();
     let (requests, queue) = tokio::sync::mpsc::channel(2);

@@ -63,6 +63,8 @@ fn task(nodes: &[&str], created: i64) -> JobSpec {
     let action = TaskAction {
         task: TaskName::parse("greet").unwrap(),
         input: Map::new(),
+        sensitive: Vec::new(),
+        secrets: Default::default(),
         metadata: json!({}),
         files: vec![kept_file()],
         noop: false,

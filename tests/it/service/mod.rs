@@ -11,6 +11,7 @@ mod metrics;
 mod restart;
 mod restored;
 mod retention;
+mod secrets;
 mod start;
 mod stop_under_load;
 mod swarm;

@@ -86,6 +86,8 @@ pub(crate) fn task_spec(task: &str, nodes: usize) -> JobSpec {
     let action = TaskAction {
         task: TaskName::parse(task).unwrap(),
         input: serde_json::Map::new(),
+        sensitive: Vec::new(),
+        secrets: Default::default(),
         metadata: json!({}),
         files: Vec::new(),
         noop: true,
