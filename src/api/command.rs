@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use bunraku_actors::handle::Preview;
 use bunraku_actors::model::{
     Common, DeployCommand, EnvironmentName, JobId, OnceKey, Reach, Scope, StopMode, TaskCommand,
 };
@@ -188,6 +189,11 @@ impl JobCommand {
             Self::Task(command) => (&command.scope, Permission::RunTasks, Some(command.task.as_str())),
         };
         permit_scope(state, scope, rights, login).await?;
+        if let Self::Deploy(command) = &*self {
+            for tier in command.order.iter().flatten() {
+                permit_scope(state, tier, rights, login).await?;
+            }
+        }
         let reach = auth::reach_of(rights, login, permission, task, self.bound_environment())?;
         self.common().reach = reach;
         Ok(())
@@ -203,6 +209,17 @@ impl JobCommand {
             Self::Task(command) => state.orchestrator.check_task(command).await,
         }
         .map_err(ApiError::from)
+    }
+
+    /// What it would be.
+    ///
+    /// # Errors
+    /// The engine's, as if it were carried out; 400 for a task, which has nothing to show but its nodes.
+    pub(super) async fn preview(self, state: &State) -> Result<Preview, ApiError> {
+        match self {
+            Self::Deploy(command) => Ok(state.orchestrator.preview_deploy(command).await?),
+            Self::Task(_) => Err(ApiError::invalid("task", "a task has no order that could be shown")),
+        }
     }
 
     /// Has the engine carry it out.

@@ -33,6 +33,7 @@ mod once;
 pub mod openapi;
 mod paged;
 mod plans;
+mod preview;
 pub mod records;
 mod refusal;
 mod report;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::auth::Caller;
 use super::command::{self, JobCommand, accepted};
 use super::once::once;
-use super::request::{Body, Object, job_id, read_body};
+use super::request::{Body, Object, job_id, order, read_body};
 use super::rights::Permission;
 use super::state::State;
 use super::{Answer, ApiError};
@@ -107,6 +107,7 @@ fn again(job: &UnfinishedJob, nodes: Vec<CertName>, caller: &Caller) -> Result<J
         options.shift_remove("plan_job");
         options.shift_remove("project");
     }
+    let shown = options.as_object().cloned().unwrap_or_default();
     let common = Common {
         owner: caller.owner(),
         description: spec.description.clone(),
@@ -123,6 +124,7 @@ fn again(job: &UnfinishedJob, nodes: Vec<CertName>, caller: &Caller) -> Result<J
         Action::Deploy(deploy) => JobCommand::Deploy(DeployCommand {
             environment: spec.environment.clone(),
             enforce_environment: deploy.enforced_environment.is_some(),
+            order: order(&Object::new(shown))?,
             scope,
             run: deploy.options.clone(),
             common,

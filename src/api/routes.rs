@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::rights::Permission;
 use super::{
     audit, command, drain, environments, events, feed, files, groups, health, inventory, jobs, ledger, live, login,
-    nodes, openapi, plans, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
+    nodes, openapi, plans, preview, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
 };
 
 /// Who may call a route.
@@ -128,6 +128,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" Access::Token(Permission::ResumeJobs), live::resume),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/retry" VIEWER, retry::retry),
+    endpoint!(POST post "/bunraku/v1/preview" RUN_PUPPET, preview::deploy),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
     endpoint!(GET get "/bunraku/v1/docs/{file:.*}" Access::Open, openapi::page),
     endpoint!(GET get "/livez" Access::Open, health::live),

@@ -313,7 +313,14 @@ fn environment(name: EnvironmentName, settings: SettingsEntry) -> Environment {
         environment_timeout: settings.environment_timeout.as_i64().unwrap_or(-1),
         config_version: settings.config_version,
     };
-    Environment { name, settings, applications: Vec::new(), instances: Vec::new(), nodes: Vec::new() }
+    Environment {
+        name,
+        settings,
+        applications: Vec::new(),
+        instances: Vec::new(),
+        nodes: Vec::new(),
+        order: Vec::new(),
+    }
 }
 
 /// What puppetserver says of a task, if all of it can be relied on.

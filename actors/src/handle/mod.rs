@@ -18,7 +18,7 @@ use crate::supervisor::{Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown,
 
 pub use crate::job_actor::JobSeed;
 pub use engine::Engine;
-pub use types::{Binding, Glance, Limits, LiveJob, OrchestratorError, Ports, SlotUsage};
+pub use types::{Binding, Glance, Limits, LiveJob, OrchestratorError, Ports, Preview, SlotUsage};
 
 /// How many commands are handled at once; one more is refused as [`OrchestratorError::Busy`]. A permit is held until
 /// the command is done, also when its caller has gone.

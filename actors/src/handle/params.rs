@@ -1,10 +1,9 @@
-//! Parameters of a task against its metadata: known, complete, defaults filled in, the sensitive ones apart.
-//!
-//! Their Puppet types are not checked here.
+//! Parameters of a task against its metadata: known, complete, of their types, defaults filled in, the sensitive ones apart.
 
 use serde_json::{Map, Value};
 
-use crate::ports::TaskDetail;
+use crate::datatype::DataType;
+use crate::ports::{DirectoryError, TaskDetail};
 
 use super::OrchestratorError;
 
@@ -20,7 +19,8 @@ pub(super) struct Checked {
 /// The parameters that reach the task.
 ///
 /// # Errors
-/// [`OrchestratorError::Invalid`] for `params` or `noop`, naming the parameter. Values of sensitive ones are never repeated.
+/// [`OrchestratorError::Invalid`] for `params` or `noop`, naming the parameter; values of sensitive ones are never repeated.
+/// The directory's for metadata with a type that is none.
 pub(super) fn check(task: &TaskDetail, given: Map<String, Value>, noop: bool) -> Result<Checked, OrchestratorError> {
     let metadata = &task.metadata;
     if noop && metadata.get("supports_noop") != Some(&Value::Bool(true)) {
@@ -50,25 +50,37 @@ fn against(
     }
     let mut secrets = Map::new();
     for (name, about) in declared {
-        if !given.contains_key(name) {
-            if let Some(default) = about.get("default") {
-                given.insert(name.clone(), default.clone());
-            } else if !is_optional(about) {
-                return Err(invalid("params", format!("task {} needs the parameter {name}", task.name)));
+        let secret = about.get("sensitive") == Some(&Value::Bool(true));
+        let kind = data_type(task, name, about)?;
+        match (given.get(name), &kind) {
+            (Some(value), Some(kind)) => {
+                let wrong = |mismatch: crate::datatype::Mismatch| mismatch.describe(name, secret);
+                kind.check(value).map_err(|mismatch| invalid("params", wrong(mismatch)))?;
+            }
+            (Some(_), None) => {}
+            (None, kind) => {
+                if let Some(default) = about.get("default") {
+                    given.insert(name.clone(), default.clone());
+                } else if !kind.as_ref().is_some_and(DataType::may_be_missing) {
+                    // A parameter without a type takes anything, but must be there.
+                    return Err(invalid("params", format!("task {} needs the parameter {name}", task.name)));
+                }
             }
         }
-        if about.get("sensitive") == Some(&Value::Bool(true))
-            && let Some(value) = given.shift_remove(name)
-        {
+        if secret && let Some(value) = given.shift_remove(name) {
             secrets.insert(name.clone(), value);
         }
     }
     Ok(Checked { input: given, secrets })
 }
 
-/// A parameter without a type takes anything, but must be there.
-fn is_optional(about: &Value) -> bool {
-    about.get("type").and_then(Value::as_str).is_some_and(|kind| kind.trim_start().starts_with("Optional["))
+/// The type of a parameter, if its metadata has one.
+fn data_type(task: &TaskDetail, name: &str, about: &Value) -> Result<Option<DataType>, OrchestratorError> {
+    let Some(text) = about.get("type").and_then(Value::as_str) else { return Ok(None) };
+    DataType::parse(text).map(Some).map_err(|error| {
+        let reason = format!("the type of its parameter {name} cannot be read: {error}");
+        OrchestratorError::Directory(DirectoryError::BrokenTask { task: task.name.to_string(), reason })
+    })
 }
 
 fn invalid(key: &str, message: String) -> OrchestratorError {

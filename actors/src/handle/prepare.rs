@@ -14,26 +14,49 @@ use crate::plan::{self, Plan, ResolveError, Schedule};
 use crate::ports::{Environment, NewJob, NodeGroup};
 
 use super::params::{self, Checked};
-use super::{Orchestrator, OrchestratorError};
+use super::{Orchestrator, OrchestratorError, Preview};
 
 /// So many nodes are planned on the spot: that takes less time than the way to another thread.
 const PLANNED_AT_ONCE: usize = 256;
 
 impl Orchestrator {
     pub(super) async fn prepare_deploy(&self, command: DeployCommand) -> Result<NewJob, OrchestratorError> {
-        let environment = match &command.environment {
-            Some(name) => Some(self.environment(name).await?),
-            None => None,
-        };
+        let environment = self.named_environment(&command).await?;
         let enforced = command.environment.as_ref().filter(|_| command.enforce_environment);
         let action = Action::Deploy(DeployAction {
             enforced_environment: enforced.map(ToString::to_string),
             options: command.run,
         });
         let scope = self.resolved(command.scope, environment.as_deref()).await?;
-        let plan = self.plan(scope, environment.clone(), true).await?;
+        let tiers = self.tiers(order_of(command.order.as_deref(), environment.as_deref())).await?;
+        let plan = self.plan(scope, environment.clone(), Some(tiers)).await?;
         self.check_reach(&command.common.reach, &plan.nodes).await?;
         self.job(action, plan, command.environment, command.common)
+    }
+
+    async fn named_environment(&self, command: &DeployCommand) -> Result<Option<Arc<Environment>>, OrchestratorError> {
+        match &command.environment {
+            Some(name) => self.environment(name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a deploy would be, by whoever may reach as far as it says. Has no effect.
+    ///
+    /// # Errors
+    /// As the deploy itself.
+    pub async fn preview_deploy(&self, command: DeployCommand) -> Result<Preview, OrchestratorError> {
+        super::in_time(async {
+            let environment = self.named_environment(&command).await?;
+            let scope = self.resolved(command.scope, environment.as_deref()).await?;
+            let order = order_of(command.order.as_deref(), environment.as_deref()).to_vec();
+            let tiers = self.tiers(&order).await?;
+            let plan = self.plan(scope, environment.clone(), Some(tiers.clone())).await?;
+            self.check_reach(&command.common.reach, &plan.nodes).await?;
+            let tiers = plan::tiers_of(&plan.nodes, &tiers);
+            Ok(Preview { levels: plan::levels(&plan), nodes: plan.nodes, order, tiers })
+        })
+        .await
     }
 
     /// Whether a deploy would be accepted now, by whoever may reach as far as it says. Has no effect.
@@ -69,7 +92,7 @@ impl Orchestrator {
         }
         // Targets first: a command which is refused for them leaves no pinned files behind.
         let scope = self.resolved(command.scope, Some(&environment)).await?;
-        let plan = self.plan(scope, Some(environment), false).await?;
+        let plan = self.plan(scope, Some(environment), None).await?;
         self.check_reach(&command.common.reach, &plan.nodes).await?;
         let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
         let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
@@ -96,7 +119,7 @@ impl Orchestrator {
     /// The nodes of a group or of a query, as of now, in its place.
     async fn resolved(&self, scope: Scope, environment: Option<&Environment>) -> Result<Scope, OrchestratorError> {
         let (nodes, target) = match &scope {
-            Scope::NodeGroup(key) => (self.grouped(key).await?, "node_group"),
+            Scope::NodeGroup(key) => (self.grouped(key, "scope.node_group").await?, "node_group"),
             Scope::Query(query) => (self.directory().query(query).await?, "query"),
             Scope::Nodes(_) | Scope::Application(_) | Scope::WholeEnvironment => return Ok(scope),
         };
@@ -109,12 +132,29 @@ impl Orchestrator {
         Ok(Scope::Nodes(nodes))
     }
 
-    /// The nodes of a group by its id or name; `None` where there are no groups at all.
-    async fn grouped(&self, key: &str) -> Result<Option<Vec<CertName>>, OrchestratorError> {
+    /// The nodes of each tier, as of now. One without nodes is no mistake.
+    async fn tiers(&self, order: &[Scope]) -> Result<Vec<Vec<CertName>>, OrchestratorError> {
+        let mut tiers = Vec::with_capacity(order.len());
+        for (place, tier) in order.iter().enumerate() {
+            let key = format!("order[{place}]");
+            let found = match tier {
+                Scope::Nodes(nodes) => Some(nodes.clone()),
+                Scope::NodeGroup(group) => self.grouped(group, &key).await?,
+                Scope::Query(query) => self.directory().query(query).await?,
+                Scope::Application(_) | Scope::WholeEnvironment => None,
+            };
+            let message = || format!("{key} needs a source of groups or queries, and none is configured");
+            tiers.push(found.ok_or_else(|| OrchestratorError::QueryUnsupported(message()))?);
+        }
+        Ok(tiers)
+    }
+
+    /// The nodes of a group by its id or name; `None` where there are no groups at all. `at` is the key of the request.
+    async fn grouped(&self, key: &str, at: &str) -> Result<Option<Vec<CertName>>, OrchestratorError> {
         if self.directory().groups().await?.is_none() {
             return Ok(None);
         }
-        let invalid = |message| OrchestratorError::Invalid { key: "scope.node_group".into(), message };
+        let invalid = |message| OrchestratorError::Invalid { key: at.to_owned(), message };
         let group = self.directory().group(key).await?;
         let group = group.ok_or_else(|| invalid(format!("there is no node group with the id or name '{key}'")))?;
         if group.rule.is_none() {
@@ -167,18 +207,21 @@ impl Orchestrator {
     }
 
     /// Resolves and plans: on a thread of its own where that may take long, as an environment may have 100,000 nodes.
+    /// Without tiers, were it none of them, there is no order at all.
     async fn plan(
         &self,
         scope: Scope,
         environment: Option<Arc<Environment>>,
-        ordered: bool,
+        tiers: Option<Vec<Vec<CertName>>>,
     ) -> Result<Plan, OrchestratorError> {
         let _turn = self.planning.acquire().await.map_err(|_| super::gone())?;
         let limit = self.limits.job_nodes;
-        if size_of(&scope, environment.as_deref()) <= PLANNED_AT_ONCE {
-            return plan_job(&scope, environment.as_deref(), ordered, limit);
+        let in_tiers = tiers.iter().flatten().map(Vec::len).sum::<usize>();
+        if size_of(&scope, environment.as_deref()) + in_tiers <= PLANNED_AT_ONCE {
+            return plan_job(&scope, environment.as_deref(), tiers.as_deref(), limit);
         }
-        let work = tokio::task::spawn_blocking(move || plan_job(&scope, environment.as_deref(), ordered, limit));
+        let plan = move || plan_job(&scope, environment.as_deref(), tiers.as_deref(), limit);
+        let work = tokio::task::spawn_blocking(plan);
         work.await.map_err(|error| OrchestratorError::Unavailable(format!("planning failed: {error}")))?
     }
 
@@ -244,6 +287,11 @@ fn redact(options: &mut Value, sensitive: &[String]) {
     options["sensitive"] = sensitive.into();
 }
 
+/// The tiers of a request, else those of its environment.
+fn order_of<'a>(asked: Option<&'a [Scope]>, environment: Option<&'a Environment>) -> &'a [Scope] {
+    asked.or(environment.map(|known| &*known.order)).unwrap_or_default()
+}
+
 /// How many nodes resolving and planning look at, at most.
 fn size_of(scope: &Scope, environment: Option<&Environment>) -> usize {
     let named = match scope {
@@ -258,7 +306,7 @@ fn size_of(scope: &Scope, environment: Option<&Environment>) -> usize {
 fn plan_job(
     scope: &Scope,
     environment: Option<&Environment>,
-    ordered: bool,
+    tiers: Option<&[Vec<CertName>]>,
     limit: u32,
 ) -> Result<Plan, OrchestratorError> {
     let name = environment.map(|known| known.name.to_string()).unwrap_or_default();
@@ -267,7 +315,7 @@ fn plan_job(
         let message = format!("scope names {} nodes, and a job may have {limit}", nodes.len());
         return Err(OrchestratorError::Invalid { key: "scope".into(), message });
     }
-    plan::build(nodes, environment.filter(|_| ordered))
+    plan::build(nodes, environment.filter(|_| tiers.is_some()), tiers.unwrap_or_default())
         .map_err(|cycle| OrchestratorError::DependencyCycle { environment: name, cycle })
 }
 

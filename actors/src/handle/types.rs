@@ -7,8 +7,21 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CertName, JobId, JobState, NodeCounts};
+use crate::model::{CertName, JobId, JobState, NodeCounts, Scope};
 use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
+
+/// What a deploy would be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// Sorted.
+    pub nodes: Arc<[CertName]>,
+    /// For each node how many must finish one after the other before it.
+    pub levels: Vec<u32>,
+    /// The tiers that order it.
+    pub order: Vec<Scope>,
+    /// For each node its tier.
+    pub tiers: Vec<Option<u32>>,
+}
 
 /// Why a command was not carried out.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -40,6 +40,8 @@ pub struct DeployCommand {
     pub enforce_environment: bool,
     /// The nodes.
     pub scope: Scope,
+    /// Tiers of nodes (each `Nodes`, `Query` or `NodeGroup`) that follow each other; `None` is the environment's own.
+    pub order: Option<Vec<Scope>>,
     /// What reaches `puppet agent`.
     pub run: DeployOptions,
     /// The rest.

@@ -12,6 +12,7 @@ use crate::model::{CertName, NodeIndex};
 use crate::ports::{Component, Environment};
 
 use super::cycle::{self, Arrows};
+use super::tiers;
 
 /// More direct edges than this for one capability go through a junction.
 const DIRECT_EDGES: usize = 64;
@@ -32,27 +33,47 @@ struct Capability {
     users: BTreeSet<u32>,
 }
 
-/// Orders these nodes (sorted, each once) by the environment's components; without one they are all independent.
+/// Orders these nodes (sorted, each once) by the environment's components and by tiers; without either they are all
+/// independent.
 ///
 /// # Errors
 /// The names along a cycle, first one repeated at the end: of components (`Type[title]`), or else of nodes.
-pub fn build(nodes: Vec<CertName>, environment: Option<&Environment>) -> Result<Plan, Vec<String>> {
-    let edges = match environment {
-        Some(environment) => project(&nodes, environment)?,
-        None => Vec::new(),
+pub fn build(
+    nodes: Vec<CertName>,
+    environment: Option<&Environment>,
+    tiers: &[Vec<CertName>],
+) -> Result<Plan, Vec<String>> {
+    let mut vertices = count(nodes.len());
+    let mut pairs = match environment {
+        Some(environment) => project(&nodes, environment, &mut vertices)?,
+        None => BTreeSet::new(),
     };
+    pairs.extend(tiers::edges(&tiers::tiers_of(&nodes, tiers), &mut vertices));
+    let edges = without_cycle(&nodes, vertices, pairs)?;
     Ok(Plan { nodes: nodes.into(), edges: edges.into() })
 }
 
-fn project(nodes: &[CertName], environment: &Environment) -> Result<Vec<(NodeIndex, NodeIndex)>, Vec<String>> {
+/// The edges of the components.
+fn project(
+    nodes: &[CertName],
+    environment: &Environment,
+    vertices: &mut u32,
+) -> Result<BTreeSet<(u32, u32)>, Vec<String>> {
     let components = chosen_components(nodes, environment);
     refuse_component_cycle(&components)?;
     let by_node = capabilities(components.iter().map(|(node, component)| (*node, *component)));
     let mut pairs = BTreeSet::new();
-    let mut vertices = count(nodes.len());
     for capability in by_node.values() {
-        connect(capability, &mut vertices, &mut pairs);
+        connect(capability, vertices, &mut pairs);
     }
+    Ok(pairs)
+}
+
+fn without_cycle(
+    nodes: &[CertName],
+    vertices: u32,
+    pairs: BTreeSet<(u32, u32)>,
+) -> Result<Vec<(NodeIndex, NodeIndex)>, Vec<String>> {
     let pairs: Vec<(u32, u32)> = pairs.into_iter().collect();
     if let Some(cycle) = cycle::find(&Arrows::new(vertices as usize, &pairs)) {
         let names = cycle.into_iter().filter_map(|vertex| nodes.get(vertex as usize)).map(ToString::to_string);

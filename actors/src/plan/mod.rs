@@ -4,12 +4,16 @@
 
 mod cycle;
 mod graph;
+mod levels;
 mod resolve;
 mod schedule;
+mod tiers;
 
 pub use graph::{Plan, build};
+pub use levels::levels;
 pub use resolve::{ResolveError, resolve};
 pub use schedule::Schedule;
+pub use tiers::tiers_of;
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,7 @@ fn environment(components: Vec<Component>, nodes: &[&str]) -> Environment {
         applications: Vec::new(),
         instances,
         nodes: nodes.iter().map(|node| name(node)).collect(),
+        order: Vec::new(),
     }
 }
 
@@ -87,17 +88,17 @@ fn edges_join_the_nodes_of_components() {
         &[],
     );
     let nodes = vec![name("app"), name("db"), name("web")];
-    let plan = build(nodes, Some(&known)).unwrap();
+    let plan = build(nodes, Some(&known), &[]).unwrap();
     assert_eq!(*plan.edges, [(NodeIndex(0), NodeIndex(2)), (NodeIndex(1), NodeIndex(0))]);
-    let without_app = build(vec![name("db"), name("web")], Some(&known)).unwrap();
+    let without_app = build(vec![name("db"), name("web")], Some(&known), &[]).unwrap();
     assert_eq!(*without_app.edges, [], "edges to nodes outside the job are left out");
-    assert_eq!(*build(vec![name("db"), name("web")], None).unwrap().edges, []);
+    assert_eq!(*build(vec![name("db"), name("web")], None, &[]).unwrap().edges, []);
 }
 
 #[test]
 fn cycles_are_named() {
     let components = vec![component("a", "n1", &["A[1]"], &["B[1]"]), component("b", "n2", &["B[1]"], &["A[1]"])];
-    let cycle = build(vec![name("n1"), name("n2")], Some(&environment(components, &[]))).unwrap_err();
+    let cycle = build(vec![name("n1"), name("n2")], Some(&environment(components, &[])), &[]).unwrap_err();
     assert_eq!(cycle.first(), cycle.last());
     assert_eq!(cycle.iter().collect::<BTreeSet<_>>().len(), 2);
     assert!(cycle.contains(&"Part[a]".to_owned()), "{cycle:?}");
@@ -109,11 +110,11 @@ fn cycles_are_named() {
         component("c", "n2", &["C[1]"], &[]),
         component("d", "n1", &[], &["C[1]"]),
     ];
-    let cycle = build(vec![name("n1"), name("n2")], Some(&environment(crossed, &[]))).unwrap_err();
+    let cycle = build(vec![name("n1"), name("n2")], Some(&environment(crossed, &[])), &[]).unwrap_err();
     assert!(cycle == ["n1", "n2", "n1"] || cycle == ["n2", "n1", "n2"], "{cycle:?}");
 
     let own = vec![component("a", "n1", &["A[1]"], &["A[1]"])];
-    assert_eq!(build(vec![name("n1")], Some(&environment(own, &[]))).unwrap_err(), ["Part[a]", "Part[a]"]);
+    assert_eq!(build(vec![name("n1")], Some(&environment(own, &[])), &[]).unwrap_err(), ["Part[a]", "Part[a]"]);
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a_barrier_of_many_nodes_stays_linear_and_orders_them() {
     let users = (0..2_000).map(|n| component(&format!("u{n}"), &format!("u{n:04}"), &[], &["Sql[x]"]));
     let known = environment(makers.chain(users).collect(), &[]);
     let nodes = resolve(&Scope::WholeEnvironment, Some(&known)).unwrap();
-    let plan = build(nodes, Some(&known)).unwrap();
+    let plan = build(nodes, Some(&known), &[]).unwrap();
     assert_eq!(plan.edges.len(), 2_500);
     let mut schedule = Schedule::over(plan.nodes.len(), &plan.edges);
     assert_eq!(schedule.startable().iter().filter(|ready| **ready).count(), 500);
@@ -142,7 +143,7 @@ fn a_node_on_both_sides_of_a_barrier_waits_for_the_others_only() {
     components.extend((0..20).map(|n| component(&format!("u{n}"), &format!("u{n:02}"), &[], &["Sql[x]"])));
     components.push(component("both", "m00", &[], &["Sql[x]"]));
     let known = environment(components, &[]);
-    let plan = build(resolve(&Scope::WholeEnvironment, Some(&known)).unwrap(), Some(&known)).unwrap();
+    let plan = build(resolve(&Scope::WholeEnvironment, Some(&known)).unwrap(), Some(&known), &[]).unwrap();
     let mut schedule = Schedule::over(plan.nodes.len(), &plan.edges);
     assert!(!schedule.may_start(NodeIndex(0)));
     let freed: Vec<NodeIndex> = (1..20).flat_map(|node| schedule.finish(NodeIndex(node))).collect();
@@ -218,5 +219,69 @@ proptest! {
             prop_assert_eq!(cycle.first(), cycle.last());
             prop_assert!(cycle.windows(2).all(|step| closed.contains(&(step[0], step[1]))));
         }
+    }
+}
+
+#[test]
+fn tiers_follow_each_other_behind_barriers() {
+    let nodes: Vec<CertName> = ["app1", "app2", "db1", "db2", "other", "web"].map(name).to_vec();
+    let tier = |names: &[&str]| names.iter().map(|text| name(text)).collect::<Vec<_>>();
+    // A node in two tiers belongs to the first; one that is not in the job is no matter; a tier may be empty.
+    let tiers = [tier(&["db1", "db2", "away"]), tier(&["app1", "app2", "db1"]), tier(&["away"]), tier(&["web"])];
+    let plan = build(nodes.clone(), None, &tiers).unwrap();
+    assert_eq!(tiers_of(&nodes, &tiers), [Some(1), Some(1), Some(0), Some(0), None, Some(3)]);
+    assert_eq!(levels(&plan), [1, 1, 0, 0, 0, 2]);
+    let mut schedule = Schedule::over(nodes.len(), &plan.edges);
+    assert_eq!(schedule.startable(), [false, false, true, true, true, false]);
+    assert_eq!(schedule.finish(NodeIndex(2)), []);
+    assert_eq!(schedule.finish(NodeIndex(3)), [NodeIndex(0), NodeIndex(1)]);
+    assert_eq!(schedule.finish(NodeIndex(4)), []);
+    assert_eq!(schedule.finish(NodeIndex(0)), []);
+    assert_eq!(schedule.fail(NodeIndex(1)), [NodeIndex(5)], "one of a tier is enough to skip all later ones");
+}
+
+#[test]
+fn tiers_and_components_order_together_or_go_round() {
+    let components = || vec![component("a", "n1", &["A[1]"], &[]), component("b", "n2", &[], &["A[1]"])];
+    let nodes = || vec![name("n1"), name("n2"), name("n3")];
+    let with = |tiers: &[Vec<CertName>]| build(nodes(), Some(&environment(components(), &[])), tiers);
+    let plan = with(&[vec![name("n3")], vec![name("n1")]]).unwrap();
+    assert_eq!(levels(&plan), [1, 2, 0]);
+    let cycle = with(&[vec![name("n2")], vec![name("n1")]]).unwrap_err();
+    assert_eq!(cycle.first(), cycle.last());
+}
+
+#[test]
+fn large_tiers_stay_linear() {
+    let all: Vec<CertName> = (0..100_000).map(|n| name(&format!("n{n:06}"))).collect();
+    let tiers: Vec<Vec<CertName>> = all.chunks(20_000).map(<[CertName]>::to_vec).collect();
+    let plan = build(all.clone(), None, &tiers).unwrap();
+    assert_eq!(plan.edges.len(), 100_000 + 80_000);
+    assert_eq!(levels(&plan).into_iter().max(), Some(4));
+}
+
+proptest! {
+    #[test]
+    fn no_node_of_a_tier_starts_before_all_of_the_earlier_ones(
+        placed in proptest::collection::vec(proptest::option::of(0_usize..4), 1..12),
+        turns in proptest::collection::vec(any::<proptest::sample::Index>(), 12),
+    ) {
+        let nodes: Vec<CertName> = (0..placed.len()).map(|n| name(&format!("n{n:02}"))).collect();
+        let tiers: Vec<Vec<CertName>> = (0..4)
+            .map(|tier| nodes.iter().zip(&placed).filter(|(_, of)| **of == Some(tier)).map(|(node, _)| node.clone()).collect())
+            .collect();
+        let plan = build(nodes, None, &tiers).unwrap();
+        let mut schedule = Schedule::over(plan.nodes.len(), &plan.edges);
+        let mut ready: Vec<usize> = (0..placed.len()).filter(|node| schedule.startable()[*node]).collect();
+        let mut done = BTreeSet::new();
+        for turn in turns {
+            if ready.is_empty() { break }
+            let node = ready.remove(turn.index(ready.len()));
+            let earlier = |other: &usize| placed[*other].is_some() && placed[*other] < placed[node];
+            prop_assert!((0..placed.len()).filter(earlier).all(|other| done.contains(&other)));
+            done.insert(node);
+            ready.extend(schedule.finish(NodeIndex(u32::try_from(node).unwrap())).into_iter().map(|freed| freed.0 as usize));
+        }
+        prop_assert_eq!(done.len(), placed.len(), "everybody gets a turn");
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::model::{CertName, EnvironmentName, Pattern, TaskFile, TaskName};
+use crate::model::{CertName, EnvironmentName, Pattern, Scope, TaskFile, TaskName};
 
 /// Why a source could not answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +36,8 @@ pub struct Environment {
     pub instances: Vec<Instance>,
     /// Nodes assigned to the environment beside those of its instances, sorted.
     pub nodes: Vec<CertName>,
+    /// Tiers of nodes that follow each other in a deploy that says nothing else.
+    pub order: Vec<Scope>,
 }
 
 impl Environment {

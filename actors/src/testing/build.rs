@@ -65,6 +65,7 @@ impl Build {
             applications: Vec::new(),
             instances,
             nodes,
+            order: Vec::new(),
         }
     }
 
@@ -89,6 +90,7 @@ impl Build {
             environment: EnvironmentName::parse("production").ok(),
             enforce_environment: true,
             scope,
+            order: None,
             run: DeployOptions::default(),
             common: Self::common(concurrency),
         }

@@ -53,6 +53,45 @@ fn a_failure_skips_everything_that_depends_on_it() {
 }
 
 #[test]
+fn tiers_of_a_request_go_before_those_of_the_environment() {
+    let mut environment = Build::environment(Vec::new(), names(["db", "web1", "web2", "other"]));
+    environment.order = vec![Scope::Nodes(names(["web1", "web2"])), Scope::Nodes(names(["db"]))];
+    let world = World::new(settled(), environment);
+    world.agents.connect_all(&names(["db", "web1", "web2", "other"]), &Script::default());
+    world.agents.script(&names(["web1"])[0], Script::failing());
+    world.live(async |service| {
+        let job = service.engine.deploy(Build::deploy(Scope::WholeEnvironment, 0)).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Failed);
+        let states = world.store.node_states(job);
+        assert_eq!(
+            (states["db"], states["other"]),
+            (NodeState::Skipped, NodeState::Finished),
+            "one of a tier is enough"
+        );
+        assert_eq!(states["web2"], NodeState::Finished);
+
+        let mut command = Build::deploy(Scope::WholeEnvironment, 0);
+        command.order = Some(vec![Scope::Nodes(names(["db", "away"])), Scope::Nodes(names(["web1", "db"]))]);
+        let preview = service.engine.preview_deploy(command.clone()).await.unwrap();
+        assert_eq!((preview.levels, preview.tiers), (vec![0, 0, 1, 0], vec![Some(0), None, Some(1), None]));
+        let job = service.engine.deploy(command).await.unwrap();
+        assert_eq!(service.end(job).await, JobState::Failed);
+        let told = service.told(job);
+        let at = |line: &str| told.iter().position(|told| told == line).unwrap();
+        assert!(at("node_finished db") < at("node_running web1"));
+        assert!(at("node_running web2") < at("node_finished db"), "in no tier, it waits for none");
+
+        let mut unordered = Build::deploy(Scope::WholeEnvironment, 0);
+        unordered.order = Some(Vec::new());
+        assert_eq!(service.engine.preview_deploy(unordered).await.unwrap().levels, [0, 0, 0, 0]);
+        let mut unknown = Build::deploy(Scope::WholeEnvironment, 0);
+        unknown.order = Some(vec![Scope::NodeGroup("Web".into())]);
+        let refused = service.engine.deploy(unknown).await.unwrap_err().to_string();
+        assert_eq!(refused, "order[0] needs a source of groups or queries, and none is configured");
+    });
+}
+
+#[test]
 fn concurrency_is_kept_exactly() {
     let (world, nodes) = World::flat(settled(), 30, &Script::default());
     world.live(async |service| {

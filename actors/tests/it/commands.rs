@@ -24,7 +24,8 @@ fn world(limits: Limits) -> World {
             "name": { "type": "String" }, "count": { "type": "Integer", "default": 3 }, "more": { "type": "Optional[String]" },
         } }),
         ),
-        task("secret", json!({ "parameters": { "password": { "type": "String", "sensitive": true } } })),
+        task("secret", json!({ "parameters": { "password": { "type": "String[8]", "sensitive": true } } })),
+        task("broken", json!({ "parameters": { "x": { "type": "Enum[a, b  " } } })),
     ];
     let nodes = names(["a", "b"]);
     let world = World::with_tasks(limits, Build::environment(Vec::new(), nodes.clone()), tasks);
@@ -73,6 +74,27 @@ fn tasks_run_with_their_defaults() {
 }
 
 #[test]
+fn what_is_sensitive_is_neither_shown_nor_repeated() {
+    world(settled()).live(async |service| {
+        let mut command = Build::task("secret", names(["a"]), 0);
+        command.params.insert("password".into(), json!("hunter2hunter2"));
+        command.common.options = json!({ "params": command.params.clone(), "sensitive": [] });
+        let checked = service.engine.check_task(command.clone()).await.unwrap_err().to_string();
+        assert_eq!(checked, "parameter password of task secret is sensitive, and a schedule keeps no such values");
+        let job = service.engine.task(command).await.unwrap();
+        let spec = service.world.store.stored(job).await.unwrap().unwrap().spec;
+        let bunraku_actors::model::Action::Task(action) = &*spec.action else { panic!("a task") };
+        assert_eq!((action.input.len(), &action.sensitive), (0, &vec!["password".to_owned()]));
+        assert_eq!(action.secrets.values().unwrap()["password"], "hunter2hunter2");
+        let kept = serde_json::to_string(&*spec).unwrap() + &format!("{spec:?}");
+        assert!(!kept.contains("hunter2"), "{kept}");
+        let options: Value = serde_json::from_str(spec.options.as_text()).unwrap();
+        assert_eq!(options, json!({ "params": {}, "sensitive": ["password"] }));
+        assert_eq!(service.end(job).await, JobState::Finished);
+    });
+}
+
+#[test]
 fn tasks_are_refused_with_reasons() {
     world(settled()).live(async |service| {
         let refused = async |name: &str, params: Value, noop: bool| {
@@ -85,8 +107,20 @@ fn tasks_are_refused_with_reasons() {
         assert_eq!(refused("plain", json!({}), true).await, "task plain does not support noop");
         assert_eq!(refused("typed", json!({}), false).await, "task typed needs the parameter name");
         assert_eq!(refused("typed", json!({ "nmae": 1 }), false).await, "task typed has no parameter nmae");
-        let secret = refused("secret", json!({ "password": "hunter2" }), false).await;
-        assert!(secret.contains("password") && !secret.contains("hunter2"));
+        assert_eq!(
+            refused("typed", json!({ "name": ["x"] }), false).await,
+            "parameter name must match String, not [\"x\"]"
+        );
+        assert_eq!(
+            refused("typed", json!({ "name": "x", "count": 1.5 }), false).await,
+            "parameter count must match Integer, not 1.5"
+        );
+        assert_eq!(
+            refused("secret", json!({ "password": 1234 }), false).await,
+            "parameter password must match String[8], not this number"
+        );
+        let broken = refused("broken", json!({ "x": 1 }), false).await;
+        assert_eq!(broken, "task broken: the type of its parameter x cannot be read: expected ']' at character 12");
         assert!(refused("plain", json!({ "_task": 1 }), false).await.contains("_task"));
     });
 }

@@ -114,6 +114,12 @@ fn audit() -> Value {
     object(json!({ "items": { "type": "array", "items": entry } }))
 }
 
+fn preview() -> Value {
+    object(json!({
+        "nodes": { "type": "integer" }, "not_connected": any_object(), "levels": { "type": "array", "items": any_object() },
+    }))
+}
+
 fn flushed() -> Value {
     object(json!({ "environment": text(), "flushed": { "type": "boolean" } }))
 }
@@ -353,6 +359,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ask("GET /bunraku/v1/jobs/{id}/live", "What a job waits for", &[], || named("LiveView")),
     ask("POST /bunraku/v1/jobs/{id}/resume", "Let a restored job go on", &[], || named("LiveView")),
     send("POST /bunraku/v1/jobs/{id}/retry", "Run nodes of a job again", requests::retry, 202, started),
+    send("POST /bunraku/v1/preview", "What a deploy would be", requests::deploy, 200, preview).errors(&[404]),
     ask("GET /bunraku/v1/nodes", "Connected nodes with their agents", &[], || items("ConnectedNode", &[])),
     Operation {
         ok: (200, Answer::Text("text/html")),

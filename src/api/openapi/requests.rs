@@ -72,6 +72,17 @@ fn task_scope() -> Value {
     scope(&["nodes", "query", "node_group"])
 }
 
+/// Tiers of nodes that follow each other.
+fn order() -> Value {
+    let kinds = [
+        ("group", json!({ "type": "string", "minLength": 1 })),
+        ("query", json!({ "type": ["string", "array"], "minLength": 1, "minItems": 1 })),
+        ("nodes", certnames()),
+    ];
+    let one = |(kind, value): (&str, Value)| json!({ "type": "object", "required": [kind], "properties": { kind: value }, "additionalProperties": false });
+    json!({ "type": ["array", "null"], "maxItems": 100, "items": { "oneOf": kinds.map(one) } })
+}
+
 pub(super) fn deploy() -> Value {
     let flags = [
         "noop",
@@ -92,6 +103,7 @@ pub(super) fn deploy() -> Value {
     properties.insert("timeout".into(), json!({ "type": ["integer", "null"], "minimum": 1 }));
     properties.insert("description".into(), optional("string"));
     properties.insert("userdata".into(), optional("object"));
+    properties.insert("order".into(), order());
     properties.insert("ordering".into(), json!({ "enum": ["manifest", "title-hash", "random", null] }));
     properties.insert("tags".into(), optional("string"));
     properties.insert("skip_tags".into(), optional("string"));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Object;
 use super::common::{argument, common, copy_given, shown_concurrency};
-use super::scope::{DEPLOY_SCOPES, ParsedScope, scope, target};
+use super::scope::{DEPLOY_SCOPES, ParsedScope, order, scope, target};
 use crate::api::error::ApiError;
 
 /// Options without a default: shown only when the request gave them.
@@ -14,6 +14,7 @@ const UNSET_BY_DEFAULT: &[&str] = &[
     "http_connect_timeout",
     "http_keepalive_timeout",
     "http_read_timeout",
+    "order",
     "ordering",
     "skip_tags",
     "tags",
@@ -34,10 +35,11 @@ pub(crate) fn deploy_command(body: &Object, owner: Owner) -> Result<DeployComman
     let environment = environment(environment_text)?;
     let enforce_environment = enforcement(body, environment.is_some())?;
     let nodes = selection(body, environment.as_ref())?;
+    let order = order(body)?;
     let run = run_options(body)?;
     let mut common = common(body, owner)?;
     common.options = shown_options(body, environment_text, enforce_environment, nodes.shown, &run, &common);
-    Ok(DeployCommand { environment, enforce_environment, scope: nodes.scope, run, common })
+    Ok(DeployCommand { environment, enforce_environment, scope: nodes.scope, order, run, common })
 }
 
 fn environment(text: &str) -> Result<Option<EnvironmentName>, ApiError> {

@@ -29,7 +29,7 @@ pub(crate) use plan::{
 };
 pub(crate) use query::Query;
 pub(crate) use schedule::{changed_schedule, new_schedule, older_schedule};
-pub(crate) use scope::node_list;
+pub(crate) use scope::{node_list, order};
 pub(crate) use stop::{StopRequest, stop_request};
 pub(crate) use task::task_command;
 pub(crate) use task_target::task_target;

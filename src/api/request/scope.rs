@@ -9,6 +9,8 @@ use crate::api::error::ApiError;
 
 /// The scope kinds of a deploy.
 pub(super) const DEPLOY_SCOPES: &[&str] = &["nodes", "query", "node_group", "application", "whole_environment"];
+/// The most tiers of one order.
+const MOST_TIERS: usize = 100;
 /// The scope kinds of a task.
 pub(super) const TASK_SCOPES: &[&str] = &["nodes", "query", "node_group"];
 
@@ -87,6 +89,37 @@ fn value(scope: &Object, kind: &str, environment: &str) -> Result<ParsedScope, A
             Some(true) => Ok(ParsedScope::whole_environment()),
             _ => Err(ApiError::invalid(&name, format!("{name} must be true"))),
         },
+    }
+}
+
+/// Reads `order`: tiers of nodes that follow each other, each with one of `group`, `query` and `nodes`. Absent and null mean
+/// the environment's own, an empty list none.
+///
+/// # Errors
+/// 400 naming the tier.
+pub(crate) fn order(body: &Object) -> Result<Option<Vec<Scope>>, ApiError> {
+    let Some(tiers) = body.array("order")? else { return Ok(None) };
+    if tiers.len() > MOST_TIERS {
+        return Err(ApiError::invalid("order", format!("order must have at most {MOST_TIERS} tiers")));
+    }
+    tiers.iter().enumerate().map(|(place, tier)| one_tier(place, tier)).collect::<Result<_, _>>().map(Some)
+}
+
+fn one_tier(place: usize, tier: &Value) -> Result<Scope, ApiError> {
+    let key = format!("order[{place}]");
+    let map = tier.as_object().ok_or_else(|| ApiError::wrong_type(&key, "an object", tier))?;
+    let tier = Object::new(map.clone());
+    match &tier.keys().collect::<Vec<_>>()[..] {
+        ["group"] => Ok(Scope::NodeGroup(tier.required_text("group")?.to_owned())),
+        ["query"] => match tier.value("query") {
+            Some(query @ (Value::String(_) | Value::Array(_))) => Ok(Scope::Query(query.clone())),
+            other => {
+                let found = other.unwrap_or(&Value::Null);
+                Err(ApiError::wrong_type(&format!("{key}.query"), "a string or an array", found))
+            }
+        },
+        ["nodes"] => Ok(Scope::Nodes(node_list(&tier, "nodes")?.unwrap_or_default())),
+        _ => Err(ApiError::invalid(&key, format!("{key} must have exactly one of group, query and nodes"))),
     }
 }
 

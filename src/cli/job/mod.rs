@@ -1,6 +1,7 @@
 //! `bunraku job`: runs Puppet on nodes, and everything about jobs of either kind.
 
 mod list;
+mod preview;
 mod resume;
 mod retry;
 mod run;
@@ -23,7 +24,7 @@ pub(crate) struct JobArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum JobCommand {
-    Run(Box<run::RunArgs>),
+    Run(Box<run::StartArgs>),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Watch(watch::WatchArgs),

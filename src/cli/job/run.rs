@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde_json::{Map, Value, json};
 
+use super::preview;
 use super::watch::{Interrupt, watch_to_end};
 use crate::cli::answers::job_name;
 use crate::cli::error::CliError;
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   bunraku job run -n web1.example.com,web2.example.com
   bunraku job run --application 'Shop[eu]' --noop --concurrency 5
+  bunraku job run --all --order group=Databases --order 'group=Web servers' --preview
   bunraku job run -n @nodes.txt --tags base,ssh --description 'new ssh keys'
 
 Exit codes: 0 all finished; 4 the job was stopped; 1 some node failed; 3 some nodes were only not
@@ -23,6 +25,16 @@ reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permi
 /// Run Puppet on nodes, in the order of their dependencies, and watch it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "bunraku job run [OPTIONS] <TARGET>")]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Show which nodes it would run on, in which order, and start nothing
+    #[arg(long)]
+    preview: bool,
+}
+
+/// A Puppet run: on what, and how.
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -35,6 +47,9 @@ pub(crate) struct RunArgs {
     /// Make changes also where puppet.conf says noop
     #[arg(long)]
     no_noop: bool,
+    /// Tiers of nodes that follow each other, once for each: group=NAME, query=PQL or nodes=A,B
+    #[arg(long, value_name = "TIER", value_parser = tier)]
+    order: Vec<Value>,
     /// The most nodes of this job that run at once
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroU32>,
@@ -61,6 +76,16 @@ pub(crate) struct RunArgs {
     timeout: Option<u64>,
 }
 
+/// A tier as the command line writes it.
+fn tier(text: &str) -> Result<Value, String> {
+    match text.split_once('=') {
+        Some(("group", name)) if !name.is_empty() => Ok(json!({ "group": name })),
+        Some(("query", query)) if !query.is_empty() => Ok(json!({ "query": query })),
+        Some(("nodes", names)) if !names.is_empty() => Ok(json!({ "nodes": names.split(',').collect::<Vec<_>>() })),
+        _ => Err("a tier is group=NAME, query=PQL or nodes=A,B".to_owned()),
+    }
+}
+
 impl RunArgs {
     /// The body of the deploy command. What was not asked for is left to the server.
     ///
@@ -80,6 +105,9 @@ impl RunArgs {
         for (key, _) in switches.iter().filter(|(_, on)| *on) {
             body.insert((*key).to_owned(), json!(true));
         }
+        if !self.order.is_empty() {
+            body.insert("order".to_owned(), json!(self.order));
+        }
         let values = [
             ("concurrency", self.concurrency.map(|n| json!(n))),
             ("tags", self.tags.as_ref().map(|tags| json!(tags))),
@@ -96,10 +124,14 @@ impl RunArgs {
 ///
 /// # Errors
 /// See [`CliError`].
-pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: &StartArgs, ctx: &Context) -> Result<Exit, CliError> {
     // The target is read before anything is sent: a list that cannot be read costs no request.
-    let body = args.body()?;
+    let body = args.run.body()?;
     let client = ctx.client().await?;
+    if args.preview {
+        preview::show(&client.post("/bunraku/v1/preview", &body).await?, ctx.out);
+        return Ok(Exit::Done);
+    }
     let name = job_name(&client.post("/orchestrator/v1/command/deploy", &body).await?)?;
     watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bunraku_actors::model::{CertName, EnvironmentName};
+use bunraku_actors::model::{CertName, EnvironmentName, Scope};
 use bunraku_actors::ports::{ApplicationType, Component, Instance};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::sections::{Application, ComponentSection, InstanceSection, Text};
+use super::sections::{Application, ComponentSection, InstanceSection, Text, TierSection};
 use super::{BASE_MODULE_PATH, DocumentError, expand, order};
 
 /// The longest title of an instance, a component or a capability.
@@ -58,6 +58,24 @@ impl<'a> Checker<'a> {
             }
         }
         Ok(nodes.into_iter().collect())
+    }
+
+    /// The tiers of the environment.
+    pub(super) fn order(&self, written: &[Spanned<TierSection>]) -> Result<Vec<Scope>, DocumentError> {
+        let tier = |(index, section): (usize, &Spanned<TierSection>)| {
+            let key = format!("order[{index}]");
+            let TierSection { group, query, nodes } = &section.value;
+            match (group, query, nodes) {
+                (Some(group), None, None) => Ok(Scope::NodeGroup(group.clone())),
+                (None, Some(query @ (Value::String(_) | Value::Array(_))), None) => Ok(Scope::Query(query.clone())),
+                (None, None, Some(nodes)) => {
+                    let name = |(place, text)| self.certname(text, &format!("{key}.nodes[{place}]"));
+                    nodes.iter().enumerate().map(name).collect::<Result<_, _>>().map(Scope::Nodes)
+                }
+                _ => Err(self.refuse(section, &key, "a tier has one of group, query (text or a list) and nodes")),
+            }
+        };
+        written.iter().enumerate().map(tier).collect()
     }
 
     /// The module path, with the server's own in the place of `$basemodulepath`.

@@ -64,6 +64,7 @@ pub(super) fn parse(
     let checker = check::Checker::new(file);
     let nodes = checker.nodes(&document.nodes)?;
     let found = checker.applications(document.applications)?;
+    let order = checker.order(&document.order)?;
     let module_path = match &document.modulepath {
         None => base.iter().map(|entry| expand(entry, name)).collect(),
         Some(entries) => checker.module_path(entries, name, base)?,
@@ -75,7 +76,7 @@ pub(super) fn parse(
         config_version: document.settings.config_version,
     };
     let (applications, instances) = (found.types, found.instances);
-    let environment = Environment { name: name.clone(), settings, applications, instances, nodes };
+    let environment = Environment { name: name.clone(), settings, applications, instances, nodes, order };
     let names_modules = document.modulepath.is_some();
     Ok(Loaded { environment: Arc::new(environment), module_path, names_modules, warnings: found.warnings })
 }

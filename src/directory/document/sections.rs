@@ -25,6 +25,17 @@ pub(super) struct Document {
     pub(super) settings: Settings,
     #[serde(deserialize_with = "or_default")]
     pub(super) applications: Vec<Application>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) order: Vec<Spanned<TierSection>>,
+}
+
+/// A tier; exactly one of its keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TierSection {
+    pub(super) group: Option<String>,
+    pub(super) query: Option<Value>,
+    pub(super) nodes: Option<Vec<Text>>,
 }
 
 /// Settings of Puppet that clients show; they change nothing here.

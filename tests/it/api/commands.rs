@@ -48,6 +48,8 @@ async fn deploys_are_refused_in_the_words_of_the_table() {
         ),
         ("puppetdb-down", json!({ "environment": "production", "scope": { "query": "down" } })),
         ("two-scopes", json!({ "environment": "production", "scope": { "nodes": ["a"], "query": "x" } })),
+        ("bad-order", json!({ "environment": "production", "order": [{ "group": "Web servers", "nodes": [] }] })),
+        ("unknown-tier", json!({ "environment": "production", "order": [{ "group": "Moon" }] })),
         ("bad-certname", json!({ "environment": "production", "scope": { "nodes": ["a", "b c"] } })),
         ("enforced-nothing", json!({ "environment": "", "enforce_environment": true, "scope": { "nodes": ["a"] } })),
         ("bad-tags", json!({ "environment": "production", "tags": "a b" })),
@@ -68,6 +70,25 @@ async fn a_query_is_answered_once_and_the_job_has_its_nodes() {
     assert_eq!(names, ["a.example.com", "b.example.com"]);
     let job = operator.get("/orchestrator/v1/jobs/1").await.json();
     assert_eq!(job["options"]["scope"], json!({ "query": "nodes[certname] { }" }));
+}
+
+#[actix_web::test]
+async fn a_preview_shows_what_a_deploy_would_be() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    const PREVIEW: &str = "POST /bunraku/v1/preview";
+    let show = async |body: serde_json::Value| operator.post("/bunraku/v1/preview", body).await;
+    show(json!({ "environment": "production" })).await.record(PREVIEW, "application");
+    let order = json!([{ "group": "Web servers" }, { "query": "nodes[certname] { }" }]);
+    let nodes = json!({ "nodes": ["a.example.com", "b.example.com", "c.example.com", "d.example.com"] });
+    show(json!({ "environment": "", "order": order, "scope": nodes })).await.record(PREVIEW, "tiers");
+    show(json!({ "environment": "moon" })).await.record(PREVIEW, "unknown-environment");
+    show(json!({ "environment": "knot" })).await.record(PREVIEW, "cycle");
+    assert_eq!(operator.get("/orchestrator/v1/jobs").await.json()["pagination"]["total"], 0, "nothing was started");
+    // A job that is run again has its order again.
+    let body = json!({ "environment": "", "order": order, "scope": nodes });
+    assert_eq!(operator.post("/orchestrator/v1/command/deploy", body).await.status, 202);
+    assert_eq!(operator.get("/orchestrator/v1/jobs/1").await.json()["options"]["order"], order);
 }
 
 #[actix_web::test]

@@ -99,6 +99,7 @@ impl Shelf {
             applications: Vec::new(),
             instances: Vec::new(),
             nodes: Vec::new(),
+            order: Vec::new(),
         }
     }
 

@@ -275,6 +275,7 @@ fn acting() -> Vec<(&'static str, &'static str, Value)> {
         ("PUT", "scheduled_jobs/environment_jobs/{id}", scheduled),
         ("DELETE", "scheduled_jobs/{id}", json!(null)),
         ("POST", "/bunraku/v1/jobs/{id}/retry", json!({ "which": "all" })),
+        ("POST", "/bunraku/v1/preview", json!({ "environment": "production", "scope": scope })),
         ("GET", "/bunraku/v1/groups/{group}/nodes", json!(null)),
     ]
 }

@@ -74,6 +74,7 @@ pub(crate) fn deploy(nodes: &[String], concurrency: Option<u32>) -> DeployComman
         environment: Some(EnvironmentName::parse("production").unwrap()),
         enforce_environment: true,
         scope: Scope::Nodes(nodes.iter().map(|name| CertName::parse(name).unwrap()).collect()),
+        order: None,
         run: DeployOptions::default(),
         common: Common {
             reach: bunraku_actors::model::Reach::All,
