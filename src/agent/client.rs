@@ -16,8 +16,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use uuid::Uuid;
 
 use super::config::AgentConfig;
+use super::facts;
 use crate::tls::{self, TlsError};
-use crate::wire::pxp::SPOOL_HEADER;
+use crate::wire::pxp::{FACTS_HEADER, SPOOL_HEADER};
 
 /// TCP, TLS and upgrade together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,7 +55,10 @@ pub(super) async fn connect(config: &AgentConfig, uri: &str, spool: Uuid) -> Res
 
 async fn dial(config: &AgentConfig, uri: &str, spool: Uuid) -> Result<Socket, ConnectError> {
     let invalid = |reason: String| ConnectError::Uri { uri: uri.to_owned(), reason };
-    let (request, host, port) = upgrade_request(uri, spool).map_err(invalid)?;
+    let (mut request, host, port) = upgrade_request(uri, spool).map_err(invalid)?;
+    let facts =
+        HeaderValue::from_str(&facts::header(&config.facts_dirs)).map_err(|error| invalid(error.to_string()))?;
+    request.headers_mut().insert(HeaderName::from_static(FACTS_HEADER), facts);
     let tls = TlsConnector::from(Arc::new(tls::client_config(&config.ssl.paths())?));
     let reach = |source| ConnectError::Reach { host: host.clone(), port, source };
     let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(reach)?;

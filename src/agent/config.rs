@@ -44,6 +44,8 @@ pub struct AgentConfig {
     pub reconnect_max: Duration,
     /// Bytes kept of each output of a run.
     pub output_limit: usize,
+    /// Where external facts lie that the orchestrator is told at each connect.
+    pub facts_dirs: Vec<PathBuf>,
     /// How Puppet is run.
     pub puppet: PuppetConfig,
     /// What is logged.
@@ -136,6 +138,7 @@ impl Default for AgentConfig {
             ping_interval: Duration::from_secs(120),
             reconnect_max: Duration::from_secs(60),
             output_limit: 1 << 20,
+            facts_dirs: vec!["/etc/puppetlabs/facter/facts.d".into(), "/etc/facter/facts.d".into()],
             puppet: PuppetConfig::default(),
             log: LogConfig::default(),
             exec_run_command: Vec::new(),

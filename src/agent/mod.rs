@@ -10,6 +10,7 @@ mod cancel;
 mod client;
 pub mod config;
 mod dispatch;
+mod facts;
 mod files;
 mod housekeeping;
 mod identity;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod clock;
+pub mod doctor;
 pub mod init;
 mod ledger;
 mod notify;

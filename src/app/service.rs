@@ -109,8 +109,7 @@ impl Service {
         let tls_paths = config.tls_paths();
         let rules = read_rules(&config.access_file)?;
         let api_tls = Arc::new(ReloadableServer::load(tls_paths.clone(), false)?);
-        let secrets_file = config.secrets_file.clone().unwrap_or_else(|| data.join(SECRETS));
-        let secrets = SecretKey::of_file(&secrets_file)?;
+        let secrets = SecretKey::of_file(&secrets_file(config))?;
         let store = Store::open(
             data.join(DATABASE),
             store::Options {
@@ -120,10 +119,13 @@ impl Service {
                 ..store::Options::default()
             },
         )?;
-        let directory = Arc::new(Sources::start(directory_options(config)).await?);
+        let sessions = Sessions::new();
+        let agents = Arc::clone(&sessions);
+        let of_agents =
+            directory::FactsOfAgent::new(move |node| agents.with_connection(node, |peer, _| peer.facts.clone())?);
+        let directory = Arc::new(Sources::start(directory_options(config)).await?.with_facts_of_agents(of_agents));
 
         let own_uri = Uri::parse(store.sender_uri())?;
-        let sessions = Sessions::new();
         let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
         let broker_runtime = BrokerRuntime::new()?;
         let options = broker_options(config, broker_listen, own_uri)?;
@@ -346,7 +348,12 @@ pub(super) fn first_uri(names: &[String]) -> String {
     Uri::of(names.first().map_or("localhost", String::as_str), OWN_TYPE).into()
 }
 
-fn directory_options(config: &Config) -> directory::Options {
+/// Where the key for sensitive parameters is.
+pub(super) fn secrets_file(config: &Config) -> PathBuf {
+    config.secrets_file.clone().unwrap_or_else(|| config.data_dir.join(SECRETS))
+}
+
+pub(super) fn directory_options(config: &Config) -> directory::Options {
     directory::Options {
         environments_dir: config.environments_dir.clone(),
         module_path: config.modulepath.clone(),

@@ -200,8 +200,8 @@ impl Door {
             return Err(Refusal::TYPE_REFUSED);
         }
         let response = upgrade.response();
-        let Upgrade { kind, spool, agent, .. } = upgrade;
-        let newcomer = Newcomer { node, kind, spool, agent, chain };
+        let Upgrade { kind, spool, agent, facts, .. } = upgrade;
+        let newcomer = Newcomer { node, kind, spool, agent, facts, chain };
         // What a reload that came during the handshake refuses now was accepted before.
         let accepted =
             |newcomer: &Newcomer| Arc::ptr_eq(&self.tls.load(), tls) || self.verifier.accepts(&newcomer.chain);

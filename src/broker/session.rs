@@ -314,7 +314,8 @@ mod tests {
         let options = Options::new("127.0.0.1:0".parse().unwrap(), Uri::of("o", "orchestrator"));
         let sessions = Sessions::new();
         let node = "a".to_owned().try_into().unwrap();
-        let newcomer = Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() };
+        let newcomer =
+            Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, facts: None, chain: Vec::new() };
         let session = sessions.join(newcomer, 1, |_| true).unwrap();
         let router = Arc::new(Router::new(options, sessions, Arc::new(Deaf)));
         let task = run(tokio::io::empty(), String::new(), session, router);

@@ -35,6 +35,8 @@ pub struct Peer {
     pub spool: Option<String>,
     /// Name and version of the agent as it calls itself.
     pub agent: Option<String>,
+    /// Facts of the node as our own agent tells them: a JSON object.
+    pub facts: Option<Arc<str>>,
     noted: AtomicBool,
 }
 
@@ -104,6 +106,7 @@ pub(super) struct Newcomer {
     pub(super) kind: String,
     pub(super) spool: Option<String>,
     pub(super) agent: Option<String>,
+    pub(super) facts: Option<Arc<str>>,
     pub(super) chain: Vec<CertificateDer<'static>>,
 }
 
@@ -236,6 +239,7 @@ impl Sessions {
                 since: Utc::now(),
                 spool: newcomer.spool,
                 agent: newcomer.agent,
+                facts: newcomer.facts,
                 noted: AtomicBool::new(false),
             },
             outbox: Outbox::new(Arc::clone(&self.depths)),
@@ -323,7 +327,7 @@ mod tests {
 
     fn newcomer(name: &str) -> Newcomer {
         let node = CertName::parse(name).unwrap();
-        Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, chain: Vec::new() }
+        Newcomer { node, kind: AGENT.to_owned(), spool: None, agent: None, facts: None, chain: Vec::new() }
     }
 
     #[tokio::test]

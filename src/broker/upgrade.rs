@@ -3,14 +3,20 @@
 //! Parsing and texts only. Everything that may last is refused here, with an HTTP status: agents back off from that,
 //! while a close after the upgrade brings them back within a quarter of a second (`docs/pcp.md` §9).
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::wire::pxp::{FACTS_HEADER, SPOOL_HEADER};
 
 /// The largest request head that is read; a longer one is refused.
 pub(super) const HEAD_LIMIT: usize = 8 * 1024;
 const HEADERS_LIMIT: usize = 32;
 /// What our agent says about itself is kept up to this length.
 const VALUE_LIMIT: usize = 128;
-const SPOOL_HEADER: &str = crate::wire::pxp::SPOOL_HEADER;
 
 /// What an upgrade request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub struct Upgrade {
     pub spool: Option<String>,
     /// `User-Agent`.
     pub agent: Option<String>,
+    /// Facts that our own agent tells: a JSON object.
+    pub facts: Option<Arc<str>>,
 }
 
 /// A refusal at HTTP level.
@@ -102,7 +110,13 @@ impl Upgrade {
         match (upgrades, value("sec-websocket-version"), key) {
             (true, Some("13"), Some(key)) => {
                 let kept = |name| value(name).map(|text| text.chars().take(VALUE_LIMIT).collect());
-                Ok(Self { kind, key: key.to_owned(), spool: kept(SPOOL_HEADER), agent: kept("user-agent") })
+                Ok(Self {
+                    kind,
+                    key: key.to_owned(),
+                    spool: kept(SPOOL_HEADER),
+                    agent: kept("user-agent"),
+                    facts: value(FACTS_HEADER).and_then(facts),
+                })
             }
             _ => Err(Refusal::NOT_AN_UPGRADE),
         }
@@ -117,6 +131,14 @@ impl Upgrade {
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         )
     }
+}
+
+/// What an agent tells of its node. Of what is trusted only its certificate could tell.
+fn facts(header: &str) -> Option<Arc<str>> {
+    let text = STANDARD.decode(header).ok()?;
+    let mut facts: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+    facts.remove("trusted");
+    Some(Value::Object(facts).to_string().into())
 }
 
 fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
@@ -172,6 +194,19 @@ mod tests {
         }
         for unknown in ["/", "/pcp3", "/pcp2x", "/pcp2/a/b", "/pcp2/agent/", "/pcp2/*", "/pcp2/a%2fb"] {
             assert_eq!(kind(unknown), Err(Refusal::UNKNOWN_PATH), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn facts_are_an_object_in_base64_and_nobody_trusts_himself() {
+        let told = |value: &str| {
+            let head = request("/pcp2/", &format!("X-Bunraku-Facts: {value}\r\n"));
+            Upgrade::parse(&head).unwrap().facts
+        };
+        let encoded = |text: &str| STANDARD.encode(text);
+        assert_eq!(told(&encoded(r#"{"a":1,"trusted":{"b":2}}"#)).as_deref(), Some(r#"{"a":1}"#));
+        for bad in ["", "{}", "!!", &encoded("[1]"), &encoded("{")] {
+            assert_eq!(told(bad), None, "{bad}");
         }
     }
 

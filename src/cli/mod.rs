@@ -12,6 +12,7 @@ mod ca;
 mod client;
 mod deep;
 mod demo;
+mod doctor;
 mod drain;
 mod env;
 mod error;
@@ -98,6 +99,7 @@ enum Command {
     Access(access::AccessArgs),
     Audit(audit::AuditArgs),
     Drain(drain::DrainArgs),
+    Doctor(doctor::DoctorArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
     Ca(ca::CaArgs),
@@ -180,6 +182,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Ledger(args) => block_on(ledger::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),
         Command::Drain(args) => block_on(drain::run(args, ctx)),
+        Command::Doctor(args) => block_on(doctor::run(args, ctx)),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Which nodes belong to which groups: the groups of one directory, over facts from files and PuppetDB.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bunraku_actors::model::{CertName, Pattern};
 use bunraku_actors::ports::NodeGroup;
 use parking_lot::Mutex;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::facts::{FactFiles, NodeFacts};
@@ -29,6 +31,30 @@ pub(super) struct Classified {
     from_files: BTreeMap<CertName, Arc<NodeFacts>>,
     /// Goes before what files say of a node.
     pub(super) from_puppetdb: AllFacts,
+    /// Asked for nodes of which nobody else knows anything.
+    pub(super) of_agent: FactsOfAgent,
+}
+
+/// What the agent of a node says of it, as a JSON object, while it is connected.
+#[derive(Clone, Default)]
+pub struct FactsOfAgent(Option<Arc<dyn Fn(&CertName) -> Option<Arc<str>> + Send + Sync>>);
+
+impl FactsOfAgent {
+    /// Asks this function.
+    pub fn new(ask: impl Fn(&CertName) -> Option<Arc<str>> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ask)))
+    }
+
+    fn of(&self, node: &CertName) -> Option<Value> {
+        let text = self.0.as_ref()?(node)?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+impl fmt::Debug for FactsOfAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FactsOfAgent(..)")
+    }
 }
 
 impl Classifier {
@@ -56,7 +82,7 @@ impl Classifier {
     pub(super) fn look(&self) -> Classified {
         let groups = self.groups();
         let from_files = self.facts.all(&groups.facts());
-        Classified { groups, from_files, from_puppetdb: AllFacts::default() }
+        Classified { groups, from_files, from_puppetdb: AllFacts::default(), of_agent: FactsOfAgent::default() }
     }
 
     /// What is wrong with the groups, as read last.
@@ -90,8 +116,12 @@ impl Classified {
     }
 
     fn has(&self, group: Uuid, node: &CertName) -> bool {
-        let facts = self.from_puppetdb.get(node).or_else(|| self.from_files.get(node));
-        let fact = |path: &FactPath| facts.and_then(|facts| facts.get(path)).cloned();
+        let known = self.from_puppetdb.get(node).or_else(|| self.from_files.get(node));
+        let told = if known.is_none() { self.of_agent.of(node) } else { None };
+        let fact = |path: &FactPath| match known {
+            Some(facts) => facts.get(path).cloned(),
+            None => path.find(told.as_ref()?),
+        };
         self.groups.has(group, node.as_str(), &fact)
     }
 }

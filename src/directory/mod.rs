@@ -7,6 +7,7 @@
 mod classify;
 mod content;
 mod document;
+mod examine;
 mod facts;
 mod files;
 mod groups;
@@ -33,8 +34,10 @@ use tokio::sync::watch as generations;
 use tokio::task::{JoinSet, spawn_blocking};
 use uuid::Uuid;
 
+pub use self::classify::FactsOfAgent;
 use self::classify::{Classified, Classifier};
 use self::content::{ContentError, ContentStore};
+pub use self::examine::{Ahead, Examined};
 use self::files::Files;
 pub use self::groups::{ImportError, Imported, import_groups};
 use self::hash::Fingerprint;
@@ -85,6 +88,7 @@ pub struct Sources {
     classifier: Arc<Classifier>,
     puppetserver: Option<Arc<Puppetserver>>,
     puppetdb: Option<Arc<PuppetDb>>,
+    of_agents: FactsOfAgent,
     _probes: JoinSet<()>,
 }
 
@@ -112,7 +116,22 @@ impl Sources {
         if let Some(database) = puppetdb.clone() {
             probes.spawn(async move { keep_probing(database.remote()).await });
         }
-        Ok(Self { files, content, classifier: Arc::new(classifier), puppetserver, puppetdb, _probes: probes })
+        Ok(Self {
+            files,
+            content,
+            classifier: Arc::new(classifier),
+            puppetserver,
+            puppetdb,
+            of_agents: FactsOfAgent::default(),
+            _probes: probes,
+        })
+    }
+
+    /// Believes what agents say of their nodes, where nobody else knows anything of them.
+    #[must_use]
+    pub fn with_facts_of_agents(mut self, of_agents: FactsOfAgent) -> Self {
+        self.of_agents = of_agents;
+        self
     }
 
     /// Removes the kept task files that no job needs any more; trouble is logged.
@@ -197,6 +216,7 @@ impl Sources {
     async fn classified(&self) -> Result<Classified, DirectoryError> {
         let classifier = Arc::clone(&self.classifier);
         let mut classified = blocking(move || Ok(classifier.look())).await?;
+        classified.of_agent = self.of_agents.clone();
         if let Some(database) = &self.puppetdb {
             classified.from_puppetdb = database.facts(&classified.wanted()).await?;
         }

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -75,6 +76,8 @@ impl<'a> Question<'a> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     content_type: String,
+    /// When it was written, by the clock of the service.
+    time: Option<DateTime<Utc>>,
     body: Vec<u8>,
 }
 
@@ -127,6 +130,8 @@ impl Remote {
             let mut response = self.send(question).await?;
             let status = response.status();
             let content_type = content_type(&response);
+            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+            let time = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc());
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(failed)? {
                 body.extend_from_slice(&chunk);
@@ -134,7 +139,7 @@ impl Remote {
                     return Err(format!("answers with more than {MAX_ANSWER} bytes"));
                 }
             }
-            Ok(Answer { status, content_type, body })
+            Ok(Answer { status, content_type, time, body })
         });
         answered.await.map_err(|problem| self.broken(about, problem))
     }
@@ -222,6 +227,11 @@ impl Remote {
         } else {
             self.unexpected(ALIVE, &answer);
         }
+    }
+
+    /// What time it is there.
+    pub(super) async fn time(&self) -> Option<DateTime<Utc>> {
+        self.ask(Question::get(ALIVE, "/status/v1/simple", &[])).await.ok()?.time
     }
 
     /// All that is wrong, or `None`.

@@ -81,6 +81,14 @@ impl Default for Options {
     }
 }
 
+/// Whether a file is a database that this release can open. Changes nothing.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn check(path: &Path) -> Result<(), OpenError> {
+    schema::check_file(path)
+}
+
 /// The durable memory of the service. Cheap to clone; the file is open until [`Store::close`] or the last clone's drop.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);

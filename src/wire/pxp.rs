@@ -170,3 +170,5 @@ pub const CATALOG_READY_KEY: &str = "catalog_ready";
 pub const CANCELED_KEY: &str = "canceled";
 /// Header of our agent's upgrade request that names its spool.
 pub const SPOOL_HEADER: &str = "x-bunraku-spool";
+/// The header of an upgrade request in which our own agent tells facts of its node: a JSON object in base64.
+pub const FACTS_HEADER: &str = "x-bunraku-facts";

@@ -104,6 +104,21 @@ impl Lab {
         assert!(answer.status.success(), "puppet agent {arguments:?}: {}", String::from_utf8_lossy(&answer.stderr));
     }
 
+    /// Starts `puppet agent` as that node and does not wait for it.
+    pub(crate) fn puppet_in_background(&self, certname: &str) -> std::process::Child {
+        let mut command = Command::new("puppet");
+        command.args(["agent", "--onetime", "--no-daemonize", "--confdir"]).arg(self.confdir(certname));
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env("LC_ALL", "C.UTF-8");
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    /// The process of the node's Puppet run.
+    pub(crate) fn running(&self, certname: &str) -> Option<i32> {
+        let lock = self.confdir(certname).join("var/state/agent_catalog_run.lock");
+        let pid = fs::read_to_string(lock).ok()?.trim().parse().ok()?;
+        Path::new("/proc").join(i32::to_string(&pid)).exists().then_some(pid)
+    }
+
     /// Whether a Puppet run of this node goes on.
     pub(crate) fn is_running(&self, certname: &str) -> bool {
         let lock = self.confdir(certname).join("var/state/agent_catalog_run.lock");

@@ -8,6 +8,7 @@
 mod api;
 mod lab;
 mod service;
+mod situations;
 mod sources;
 
 use std::fs;

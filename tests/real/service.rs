@@ -85,6 +85,16 @@ impl Service {
         Api::new(&format!("https://localhost:{}", self.api), token.trim(), &directory.join("ssl/ca.pem"))
     }
 
+    /// What `bunraku doctor` finds, under these variables.
+    pub(crate) fn doctor(&self, variables: &[(&str, String)]) -> Vec<Value> {
+        let config = self.root.path().join("service/bunraku.yaml");
+        let mut command = bunraku();
+        command.args(["doctor", "--format", "json", "--config"]).arg(config);
+        let answer = command.envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).output();
+        let text = String::from_utf8(answer.unwrap().stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Writes a file of the service's directory.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.path().join("service").join(path);
@@ -94,8 +104,13 @@ impl Service {
 
     /// Starts agents and waits until the service knows them as connected.
     pub(crate) async fn connect(&mut self, lab: &Lab, certnames: &[&str]) {
+        self.connect_with(lab, certnames, "").await;
+    }
+
+    /// As [`Service::connect`], with more keys of the section `puppet`.
+    pub(crate) async fn connect_with(&mut self, lab: &Lab, certnames: &[&str], puppet: &str) {
         for certname in certnames {
-            let config = self.write_agent_config(lab, certname);
+            let config = self.write_agent_config(lab, certname, puppet);
             let log = fs::File::create(self.root.path().join(format!("{certname}.log"))).unwrap();
             let agent = bunraku().arg("agent").arg("--config").arg(config).stderr(log).spawn().unwrap();
             self.agents.push(Running(agent));
@@ -103,7 +118,7 @@ impl Service {
         self.api().connected(certnames).await;
     }
 
-    fn write_agent_config(&self, lab: &Lab, certname: &str) -> PathBuf {
+    fn write_agent_config(&self, lab: &Lab, certname: &str, puppet: &str) -> PathBuf {
         let confdir = lab.confdir(certname);
         let home = self.root.path().join(certname);
         let text = format!(
@@ -111,7 +126,7 @@ impl Service {
              ssl:\n  cert: {ssl}/certs/{certname}.pem\n  key: {ssl}/private_keys/{certname}.pem\n\
              \x20 ca: {ssl}/certs/ca.pem\n  crl: {ssl}/crl.pem\n\
              spool_dir: {home}/spool\ntask_cache_dir: {home}/tasks\n\
-             puppet:\n  confdir: {confdir}\n",
+             puppet:\n  confdir: {confdir}\n{puppet}",
             broker = self.broker,
             api = self.api,
             ssl = confdir.join("ssl").display(),

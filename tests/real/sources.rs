@@ -199,3 +199,34 @@ async fn sources(lab: &Lab) -> Sources {
     };
     Sources::start(options).await.unwrap()
 }
+
+#[tokio::test]
+async fn the_doctor_finds_what_puppetserver_and_puppetdb_allow() {
+    let Some(lab) = Lab::find() else { return };
+    let _turn = TURN.lock().await;
+    let service = Service::start_with(&lab, None, &Lab::sources());
+    let findings = service.doctor(&Lab::sources());
+    assert!(findings.iter().all(|finding| finding["health"] == "ok"), "{findings:#?}");
+    let node = lab.node(1);
+    let ssl = lab.confdir(node).join("ssl");
+    let file = |path: String| ssl.join(path).to_str().unwrap().to_owned();
+    let (cert, key) = (file(format!("certs/{node}.pem")), file(format!("private_keys/{node}.pem")));
+    let as_node = [
+        Lab::sources(),
+        vec![
+            ("BUNRAKU_PUPPETSERVER__CERT", cert.clone()),
+            ("BUNRAKU_PUPPETSERVER__KEY", key.clone()),
+            ("BUNRAKU_PUPPETDB__CERT", cert),
+            ("BUNRAKU_PUPPETDB__KEY", key),
+        ],
+    ]
+    .concat();
+    let findings = service.doctor(&as_node);
+    let told = |source: &str| {
+        let of = findings.iter().filter(|finding| finding["about"] == source && finding["health"] != "ok");
+        of.map(|finding| finding["advice"].to_string()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(told("puppetserver").contains("/puppet/v3/plans"), "{findings:#?}");
+    assert!(told("puppetserver").contains("/puppet-admin-api/v1/environment-cache"), "{findings:#?}");
+    assert!(told("puppetdb").contains(&format!("{node} stands in its certificate-allowlist")), "{findings:#?}");
+}

@@ -114,7 +114,11 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
         let reason = outcome.error.unwrap_or_else(|| format!("the agent reported the status '{}'", outcome.status));
         return errored(node, words, cause, &reason);
     }
-    let message = if state == NodeState::Finished { words.succeeded(node) } else { words.failed(node) };
+    let message = if state == NodeState::Finished {
+        words.succeeded(node)
+    } else {
+        words.failed(node) + outcome.error.as_deref().and_then(reason_of).unwrap_or_default()
+    };
     let mut summary = report_summary(&outcome);
     let details = Value::Object(summary.clone());
     summary.insert("status".into(), outcome.status.into());
@@ -132,6 +136,11 @@ fn of_puppet(node: &CertName, words: Words, options: &DeployOptions, outcome: Pu
         transaction_uuid: outcome.transaction_uuid,
         resource_events: outcome.resource_events.into_iter().map(shallow).collect(),
     }
+}
+
+/// The reason in an agent's words for a run that took place and failed. pxp-agent gives none.
+fn reason_of(error: &str) -> Option<&str> {
+    error.strip_prefix("Puppet agent exited with a non 0 exitcode: ")
 }
 
 /// What result and details of a Puppet run have in common.

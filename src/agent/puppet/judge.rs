@@ -54,13 +54,13 @@ fn fault_of_report(context: &Context, report: &Report, exit_code: i64) -> Option
         let error = format!("Puppet ran in environment '{actual}' instead of '{asked}'");
         return Some(Fault::new(FaultKind::EnvironmentMismatch, error));
     }
-    if exit_code != 0 {
-        return Some(Fault::new(FaultKind::AgentExitNonZero, "Puppet agent exited with a non 0 exitcode"));
-    }
-    match report.status.as_str() {
-        "changed" | "unchanged" => None,
-        status => Some(Fault::new(FaultKind::AgentExitNonZero, format!("Puppet's report says '{status}'"))),
-    }
+    let error = match report.status.as_str() {
+        _ if exit_code != 0 => "Puppet agent exited with a non 0 exitcode".to_owned(),
+        "changed" | "unchanged" => return None,
+        status => format!("Puppet's report says '{status}'"),
+    };
+    let reason = report.reason().map_or_else(String::new, |reason| format!(": {reason}"));
+    Some(Fault::new(FaultKind::AgentExitNonZero, error + &reason))
 }
 
 fn fault_without_report(

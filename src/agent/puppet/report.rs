@@ -1,4 +1,5 @@
-//! `last_run_report.yaml`, as far as the outcome of a run needs it. Logs are never read: they may hold secrets.
+//! `last_run_report.yaml`, as far as the outcome of a run needs it. Of its log only errors of Puppet itself are told: what
+//! resources print may hold secrets.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,6 +12,9 @@ use serde_json::Value;
 
 /// Beyond this a report is not parsed.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// How much of a reason is told.
+const LONGEST_REASON: usize = 1_000;
 
 /// A report.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -39,6 +43,16 @@ pub(super) struct Report {
     pub(super) metrics: IndexMap<String, Metric>,
     #[serde(default)]
     pub(super) resource_statuses: IndexMap<String, ResourceStatus>,
+    #[serde(default)]
+    logs: Vec<LogLine>,
+}
+
+/// A line of the report's log.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct LogLine {
+    level: String,
+    message: String,
+    source: String,
 }
 
 /// One group of counters.
@@ -100,6 +114,23 @@ pub(super) enum ReportError {
 }
 
 impl Report {
+    /// Why the run failed, as far as the report says: the first resource that failed, else what Puppet itself complains of, such
+    /// as a catalog that does not compile.
+    pub(super) fn reason(&self) -> Option<String> {
+        let failed = |status: &ResourceStatus| status.events.iter().find(|event| event.status == "failure").cloned();
+        let mut failures = self.resource_statuses.iter().filter_map(|(name, status)| Some((name, failed(status)?)));
+        let reason = match failures.next() {
+            Some((name, event)) => {
+                let more = failures.count();
+                let and_more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                format!("{name}: {}{and_more}", event.message.unwrap_or_default())
+            }
+            None => self.logs.iter().find(|line| line.level == "err" && line.source == "Puppet")?.message.clone(),
+        };
+        let shown: String = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(shown.chars().take(LONGEST_REASON).collect())
+    }
+
     /// The time, where it is one.
     pub(super) fn time(&self) -> Option<DateTime<Utc>> {
         parse_time(&self.time)

@@ -4,6 +4,7 @@
 
 mod account;
 mod demo;
+mod doctor;
 mod follow;
 mod help;
 mod init;

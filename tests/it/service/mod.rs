@@ -4,6 +4,7 @@
 
 mod clock;
 mod drains;
+mod facts;
 mod killed;
 mod ledgers;
 mod logs;
