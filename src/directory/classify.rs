@@ -37,7 +37,9 @@ pub(super) struct Classified {
 
 /// What the agent of a node says of it, as a JSON object, while it is connected.
 #[derive(Clone, Default)]
-pub struct FactsOfAgent(Option<Arc<dyn Fn(&CertName) -> Option<Arc<str>> + Send + Sync>>);
+pub struct FactsOfAgent(Option<Arc<Ask>>);
+
+type Ask = dyn Fn(&CertName) -> Option<Arc<str>> + Send + Sync;
 
 impl FactsOfAgent {
     /// Asks this function.
