@@ -43,16 +43,9 @@ pub(super) struct Report {
     pub(super) metrics: IndexMap<String, Metric>,
     #[serde(default)]
     pub(super) resource_statuses: IndexMap<String, ResourceStatus>,
+    /// Lines, whatever their shape: only some are ever looked at.
     #[serde(default)]
-    logs: Vec<LogLine>,
-}
-
-/// A line of the report's log.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct LogLine {
-    level: String,
-    message: String,
-    source: String,
+    logs: Value,
 }
 
 /// One group of counters.
@@ -125,7 +118,12 @@ impl Report {
                 let and_more = if more > 0 { format!("; and {more} more") } else { String::new() };
                 format!("{name}: {}{and_more}", event.message.unwrap_or_default())
             }
-            None => self.logs.iter().find(|line| line.level == "err" && line.source == "Puppet")?.message.clone(),
+            None => {
+                let mut lines = self.logs.as_array()?.iter();
+                let own = lines
+                    .find(|line| (line["level"] == "err" || line["level"] == ":err") && line["source"] == "Puppet")?;
+                own["message"].as_str()?.to_owned()
+            }
         };
         let shown: String = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         Some(shown.chars().take(LONGEST_REASON).collect())
@@ -199,5 +197,28 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(text: &str) -> Option<String> {
+        let head = "time: '2026-11-27T20:13:10+00:00'\ntransaction_uuid: a\nstatus: failed\n";
+        serde_saphyr::from_str::<Report>(&format!("{head}{text}")).unwrap().reason()
+    }
+
+    #[test]
+    fn the_reason_is_the_first_failed_resource_or_puppets_own_complaint() {
+        let logs = "logs:\n- {level: err, message: secret, source: /Stage[main]/Exec[x]}\n\
+                    - {level: ':err', message: \"no\\n catalog\", source: Puppet}\n- odd\n";
+        assert_eq!(reason(logs).unwrap(), "no catalog");
+        let event = "events: [{status: failure, message: it broke}]";
+        let one = |title: &str| format!("  Exec[{title}]: {{title: {title}, resource_type: Exec, {event}}}\n");
+        let resources = format!("{logs}resource_statuses:\n{}{}", one("a"), one("b"));
+        assert_eq!(reason(&resources).unwrap(), "Exec[a]: it broke; and 1 more");
+        assert_eq!(reason(""), None);
+        assert_eq!(reason("logs: 7\n"), None);
     }
 }
