@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_first_failed_resource_or_puppets_own_complaint() {
-        let logs = "logs:\n- {level: err, message: secret, source: /Stage[main]/Exec[x]}\n\
+        let logs = "logs:\n- {level: err, message: secret, source: '/Stage[main]/Exec[x]'}\n\
                     - {level: ':err', message: \"no\\n catalog\", source: Puppet}\n- odd\n";
         assert_eq!(reason(logs).unwrap(), "no catalog");
         let event = "events: [{status: failure, message: it broke}]";
