@@ -10,7 +10,7 @@ use super::puppetserver::Puppetserver;
 use super::remote::Remote;
 
 /// An environment that nobody has: letting its code be read again harms nobody.
-const NOBODYS: &str = "bunraku_doctor";
+const NOBODYS: &str = "nobodys_environment";
 /// So many names are told.
 const NAMES: usize = 10;
 
