@@ -2,7 +2,7 @@
 //!
 //! Nothing here replaces an existing file: what is there already belongs to somebody.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,23 @@ fn create(path: &Path, mode: u32, content: &[u8]) -> Result<(), CreateError> {
 /// When it exists already or cannot be written.
 pub fn create_private(path: &Path, content: impl AsRef<[u8]>) -> Result<(), CreateError> {
     create(path, 0o600, content.as_ref())
+}
+
+/// As [`create_private`], and a crash leaves no part of it: it is there as a whole, also after a power cut, or not at all.
+///
+/// # Errors
+/// When it exists already or cannot be written.
+pub fn create_private_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), CreateError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = || {
+        // Made for its owner alone.
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(content.as_ref())?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path).map_err(|error| error.error)?;
+        File::open(directory)?.sync_all()
+    };
+    written().map_err(|source| CreateError { path: path.to_owned(), source })
 }
 
 /// Writes a new file that everybody may read.

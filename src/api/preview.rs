@@ -1,5 +1,7 @@
 //! `POST /bunraku/v1/preview`: what a deploy would be, without starting it.
 
+use std::collections::BTreeMap;
+
 use actix_web::web;
 use bunraku_actors::handle::Preview;
 use bunraku_actors::model::{CertName, Scope};
@@ -28,26 +30,22 @@ pub(super) async fn deploy(state: web::Data<State>, caller: Caller, body: Body) 
 fn view(preview: &Preview, state: &State) -> Value {
     let transport = state.orchestrator.transport();
     let away: Vec<&CertName> = preview.nodes.iter().filter(|node| transport.connection(node).is_none()).collect();
-    let deepest = preview.levels.iter().max().copied().unwrap_or_default();
-    let levels = (0..=deepest).map(|level| {
-        let here = preview.nodes.iter().zip(&preview.levels).filter(|(_, of)| **of == level).map(|(node, _)| node);
-        some(here)
-    });
+    let levels = sorted(&preview.nodes, preview.levels.iter().copied());
     let mut shown = json!({
         "nodes": preview.nodes.len(),
-        "not_connected": some(away.iter().copied()),
-        "levels": levels.collect::<Vec<_>>(),
+        "not_connected": some(&away),
+        "levels": levels.values().map(|nodes| some(nodes)).collect::<Vec<_>>(),
     });
     if !preview.order.is_empty() {
+        let by_tier = sorted(&preview.nodes, preview.tiers.iter().copied());
+        let of = |tier: Option<u32>| some(by_tier.get(&tier).map_or(&[][..], Vec::as_slice));
         let tiers = preview.order.iter().zip(0..).map(|(tier, place)| {
-            let here = preview.nodes.iter().zip(&preview.tiers).filter(|(_, of)| **of == Some(place));
             let mut tier = named(tier);
-            tier["nodes"] = some(here.map(|(node, _)| node));
+            tier["nodes"] = of(Some(place));
             tier
         });
         shown["order"] = tiers.collect::<Vec<_>>().into();
-        let outside = preview.nodes.iter().zip(&preview.tiers).filter(|(_, of)| of.is_none());
-        shown["in_no_tier"] = some(outside.map(|(node, _)| node));
+        shown["in_no_tier"] = of(None);
         shown["rule"] =
             "a node of a tier that does not finish skips all later tiers; nodes in no tier wait for none".into();
     }
@@ -62,7 +60,15 @@ fn named(tier: &Scope) -> Value {
     }
 }
 
-fn some<'a>(nodes: impl Iterator<Item = &'a CertName>) -> Value {
-    let all: Vec<&CertName> = nodes.collect();
-    json!({ "count": all.len(), "names": &all[..all.len().min(NAMES)] })
+/// The nodes by what is said of each, which is in the order of the nodes.
+fn sorted<K: Ord>(nodes: &[CertName], keys: impl Iterator<Item = K>) -> BTreeMap<K, Vec<&CertName>> {
+    let mut found: BTreeMap<K, Vec<&CertName>> = BTreeMap::new();
+    for (node, key) in nodes.iter().zip(keys) {
+        found.entry(key).or_default().push(node);
+    }
+    found
+}
+
+fn some(nodes: &[&CertName]) -> Value {
+    json!({ "count": nodes.len(), "names": &nodes[..nodes.len().min(NAMES)] })
 }

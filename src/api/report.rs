@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
 use bunraku_actors::model::JobId;
-use bunraku_actors::ports::{Directory, NodeOrder, NodeQuery, NodeRecord, StoreError};
+use bunraku_actors::ports::{Directory, DirectoryError, NodeOrder, NodeQuery, NodeRecord, StoreError};
 
 use super::auth::Viewer;
 use super::document::{Document, PAGE, Page, Pages};
@@ -46,15 +46,18 @@ fn all(job: JobId) -> NodeQuery {
 struct ReportPages {
     rows: NodeRows,
     directory: Arc<dyn Directory>,
+    /// Why reports could not be had: who did not answer once is not asked again for this document.
+    lost: Option<DirectoryError>,
 }
 
 impl ReportPages {
     fn new(state: &State, job: JobId) -> Self {
-        Self { rows: NodeRows::new(state, Some(all(job)), None), directory: Arc::clone(state.orchestrator.directory()) }
+        let directory = Arc::clone(state.orchestrator.directory());
+        Self { rows: NodeRows::new(state, Some(all(job)), None), directory, lost: None }
     }
 
     /// Adds the resource events of those runs whose agent did not send them, from whoever keeps the reports.
-    async fn complete(&self, records: &[NodeRecord], items: &mut [ReportItem]) {
+    async fn complete(&mut self, records: &[NodeRecord], items: &mut [ReportItem]) {
         // A run that left all as it was has no events.
         let changed = |record: &NodeRecord| record.result.get("status").is_none_or(|status| status != "unchanged");
         let lacks = |record: &&NodeRecord| record.resource_events.is_empty() && changed(record);
@@ -63,7 +66,11 @@ impl ReportPages {
         if wanted.is_empty() {
             return;
         }
-        let found = self.directory.report_events(&wanted).await;
+        let found = match self.lost.clone() {
+            Some(error) => Err(error),
+            None => self.directory.report_events(&wanted).await,
+        };
+        self.lost = found.as_ref().err().cloned();
         for (record, item) in records.iter().zip(items) {
             let Some(uuid) = record.transaction_uuid.as_ref().filter(|_| lacks(&record)) else { continue };
             match &found {

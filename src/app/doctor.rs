@@ -2,15 +2,16 @@
 //!
 //! Changes nothing. What only a running service knows, such as who is connected, is asked over its API by the command.
 
-use std::net::ToSocketAddrs as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::statvfs;
 use x509_parser::extensions::GeneralName;
 
-use super::backup::{DATABASE, DataLock, DatabaseError};
+use super::backup::DATABASE;
 use super::service::{directory_options, secrets_file};
 use crate::config::Config;
 use crate::directory::Sources;
@@ -21,6 +22,8 @@ use crate::tls::{self, ReloadableServer, ReloadableVerifier};
 const SOON: TimeDelta = TimeDelta::days(30);
 /// Less free space than this, and a busy day fills the disk.
 const LITTLE_SPACE: u64 = 1 << 30;
+/// How long a service on this machine may take to be connected to.
+const CONNECT: Duration = Duration::from_secs(2);
 /// Certificates and reports do not mind less.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
 
@@ -77,6 +80,7 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
     findings.extend(certificates(&config));
     findings.extend(names(&config));
     findings.extend(data(&config));
+    findings.push(service(&config));
     findings.extend(sources(&config).await);
     findings
 }
@@ -150,8 +154,8 @@ fn alternative_name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {
-            Ok(four) => Some(std::net::Ipv4Addr::from(four).to_string()),
-            Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+            Ok(four) => Some(Ipv4Addr::from(four).to_string()),
+            Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| Ipv6Addr::from(bytes).to_string()),
         },
         _ => None,
     }
@@ -187,29 +191,38 @@ fn data(config: &Config) -> Vec<Finding> {
         let advice = format!("chmod 600 {}", key.display());
         findings.push(Finding::bad(ABOUT, format!("others may read {}", key.display()), advice));
     }
-    findings.push(match DataLock::take(directory) {
-        Err(DatabaseError::Running(_)) => Finding::good("service", "it is running"),
-        Ok(_) => Finding::doubtful("service", "it is not running", "start it: systemctl start bunraku"),
-        Err(error) => Finding::doubtful("service", error.to_string(), "run this as root, or as the service's user"),
-    });
     findings
+}
+
+/// Whether somebody listens where the service should. Its lock is left alone: it would be taken from a service that starts.
+fn service(config: &Config) -> Finding {
+    let listening = config.server.listen.parse::<SocketAddr>().map(|mut address| {
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        TcpStream::connect_timeout(&address, CONNECT).is_ok()
+    });
+    match listening {
+        Ok(true) => Finding::good("service", "it is running"),
+        _ => Finding::doubtful("service", "it is not running", "start it: systemctl start bunraku"),
+    }
 }
 
 /// What puppetserver and PuppetDB let us do.
 async fn sources(config: &Config) -> Vec<Finding> {
     let mut options = directory_options(config);
     // Looked at, not used: nothing is written beside a running service.
-    let scratch = std::env::temp_dir().join(format!("bunraku-doctor-{}", std::process::id()));
-    options.file_store.clone_from(&scratch);
-    let started = Sources::start(options).await;
-    let findings = match &started {
-        Ok(sources) => of_sources(config, sources).await,
-        Err(error) => vec![Finding::bad("sources", error.to_string(), "correct the section of the configuration")],
+    let scratch = match tempfile::tempdir() {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            return vec![Finding::bad("sources", error.to_string(), "make room in the directory for such files")];
+        }
     };
-    drop(started);
-    // It is empty, and may not even be there.
-    let _ = std::fs::remove_dir_all(scratch);
-    findings
+    scratch.path().clone_into(&mut options.file_store);
+    match Sources::start(options).await {
+        Ok(sources) => of_sources(config, &sources).await,
+        Err(error) => vec![Finding::bad("sources", error.to_string(), "correct the section of the configuration")],
+    }
 }
 
 async fn of_sources(config: &Config, sources: &Sources) -> Vec<Finding> {
@@ -233,7 +246,7 @@ async fn of_sources(config: &Config, sources: &Sources) -> Vec<Finding> {
             (Err(text), None) => Finding::bad(one.source, text, advice_for(one.source, &certname)),
         });
     }
-    for (name, ahead) in ahead.into_iter().flatten() {
+    for (name, ahead) in ahead {
         if ahead.abs() > CLOCKS_APART {
             let text = format!("the clock of {name} is {} seconds ahead of ours", ahead.num_seconds());
             findings.push(Finding::bad("clock", text, "let both machines keep time by NTP"));

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::Context;
+use super::config_arg::ConfigArg;
 use super::error::CliError;
 use super::exit::Exit;
 use super::leave::Leave;
@@ -50,19 +51,6 @@ pub(crate) struct RestoreArgs {
     resume: bool,
     #[command(flatten)]
     config: ConfigArg,
-}
-
-#[derive(Debug, clap::Args)]
-struct ConfigArg {
-    /// The service's configuration file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "BUNRAKU_CONFIG",
-        hide_env_values = true,
-        default_value = "/etc/bunraku/bunraku.yaml"
-    )]
-    config: PathBuf,
 }
 
 /// Carries out `bunraku backup`.

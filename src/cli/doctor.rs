@@ -1,11 +1,10 @@
 //! `bunraku doctor`: looks at everything that the service on this machine needs, and says what to do.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use super::Context;
 use super::client::{Client, items_of};
+use super::config_arg::ConfigArg;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::{Output, counted};
@@ -25,15 +24,8 @@ Exit codes: 0 all is well, or works with doubts; 1 something does not work.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {
-    /// The configuration file of the service
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "BUNRAKU_CONFIG",
-        hide_env_values = true,
-        default_value = "/etc/bunraku/bunraku.yaml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
 }
 
 /// Carries out `bunraku doctor`.
@@ -41,7 +33,7 @@ pub(crate) struct DoctorArgs {
 /// # Errors
 /// When the client's settings cannot be used.
 pub(crate) async fn run(args: &DoctorArgs, ctx: &Context) -> Result<Exit, CliError> {
-    let mut findings = doctor::examine(&args.config).await;
+    let mut findings = doctor::examine(&args.config.config).await;
     let settings = Settings::resolve(&ctx.server)?;
     if settings.token.is_some() {
         findings.extend(ask(&Client::new(&settings)?).await);

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod ca;
 mod client;
+mod config_arg;
 mod deep;
 mod demo;
 mod doctor;

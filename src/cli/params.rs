@@ -13,7 +13,8 @@ pub(crate) struct ParamArgs {
     /// Parameters, as key=value; a value that is JSON is taken as such, every other one as a string
     #[arg(value_name = "KEY=VALUE")]
     pairs: Vec<String>,
-    /// All parameters as one JSON object: the text itself, @FILE, or - for standard input
+    /// All parameters as one JSON object: the text itself, @FILE, or - for standard input. Sensitive ones belong into
+    /// a file, since other users see command lines
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     params: Option<String>,
 }

@@ -1,7 +1,6 @@
 //! `bunraku serve`: the service.
 
-use std::path::PathBuf;
-
+use super::config_arg::ConfigArg;
 use super::error::CliError;
 use super::exit::Exit;
 use crate::app::{self, StartError};
@@ -18,15 +17,8 @@ reads certificates, revocation lists and the log level again.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// The configuration file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "BUNRAKU_CONFIG",
-        hide_env_values = true,
-        default_value = "/etc/bunraku/bunraku.yaml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArg,
     /// Stop when standard input ends, so that the service never outlives the program that started it
     #[arg(long, hide = true)]
     end_with_stdin: bool,
@@ -37,7 +29,7 @@ pub(crate) struct ServeArgs {
 /// # Errors
 /// When the configuration is unusable, or a part does not start.
 pub(crate) fn run(args: &ServeArgs) -> Result<Exit, CliError> {
-    app::serve(&args.config, args.end_with_stdin).map_err(|error| {
+    app::serve(&args.config.config, args.end_with_stdin).map_err(|error| {
         let usage = error.downcast_ref::<ConfigError>().is_some()
             || error.downcast_ref::<StartError>().is_some_and(StartError::is_an_address);
         if usage { CliError::Usage(format!("{error:#}")) } else { CliError::Other(error) }

@@ -25,20 +25,17 @@ pub struct Examined {
     pub rule: Option<(&'static str, &'static str)>,
 }
 
-/// How far the clock of a service is ahead of ours.
-pub type Ahead = Option<(&'static str, TimeDelta)>;
-
 impl Sources {
-    /// Asks everything that is ever asked of the services that are configured, and how late they say that it is.
-    pub async fn examine(&self) -> (Vec<Examined>, Vec<Ahead>) {
+    /// Asks everything that is ever asked of the services that are configured, and how far their clocks are ahead of ours.
+    pub async fn examine(&self) -> (Vec<Examined>, Vec<(&'static str, TimeDelta)>) {
         let (mut examined, mut ahead) = (Vec::new(), Vec::new());
         if let Some(server) = &self.puppetserver {
             examined.extend(puppetserver(server).await);
-            ahead.push(clock("puppetserver", server.remote()).await);
+            ahead.extend(clock("puppetserver", server.remote()).await);
         }
         if let Some(database) = &self.puppetdb {
             examined.push(puppetdb(self, database).await);
-            ahead.push(clock("PuppetDB", database.remote()).await);
+            ahead.extend(clock("PuppetDB", database.remote()).await);
         }
         (examined, ahead)
     }
@@ -74,7 +71,7 @@ async fn puppetdb(sources: &Sources, database: &PuppetDb) -> Examined {
     Examined { source: "puppetdb", found, rule: None }
 }
 
-async fn clock(name: &'static str, remote: &Remote) -> Ahead {
+async fn clock(name: &'static str, remote: &Remote) -> Option<(&'static str, TimeDelta)> {
     let theirs = remote.time().await?;
     Some((name, theirs - Utc::now()))
 }

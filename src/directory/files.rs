@@ -96,15 +96,21 @@ impl Files {
         Ok(self.shared.snapshot_for(name).await?.get(name).is_some_and(|loaded| loaded.names_modules))
     }
 
-    /// The module path of an environment, `None` when there is no such environment.
-    pub(super) async fn module_path(&self, name: &EnvironmentName) -> Result<Option<Vec<PathBuf>>, DirectoryError> {
-        Ok(self.shared.snapshot_for(name).await?.get(name).map(|loaded| loaded.module_path.clone()))
+    /// What the modules of an environment say; `None` when there is no such environment.
+    async fn in_modules<T: Send + 'static>(
+        &self,
+        environment: &EnvironmentName,
+        look: impl FnOnce(&Shared, &[PathBuf]) -> Result<T, DirectoryError> + Send + 'static,
+    ) -> Result<Option<T>, DirectoryError> {
+        let snapshot = self.shared.snapshot_for(environment).await?;
+        let Some(loaded) = snapshot.get(environment) else { return Ok(None) };
+        let (shared, module_path) = (Arc::clone(&self.shared), loaded.module_path.clone());
+        blocking(move || look(&shared, &module_path).map(Some)).await
     }
 
     /// The tasks of an environment, sorted by name.
     pub(super) async fn tasks(&self, environment: &EnvironmentName) -> Result<Vec<TaskSummary>, DirectoryError> {
-        let Some(module_path) = self.module_path(environment).await? else { return Ok(Vec::new()) };
-        blocking(move || tasks::list(&module_path)).await
+        Ok(self.in_modules(environment, |_, modules| tasks::list(modules)).await?.unwrap_or_default())
     }
 
     /// One task.
@@ -113,9 +119,9 @@ impl Files {
         environment: &EnvironmentName,
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError> {
-        let Some(module_path) = self.module_path(environment).await? else { return Ok(None) };
-        let (shared, name) = (Arc::clone(&self.shared), name.clone());
-        blocking(move || Ok(tasks::resolve(&module_path, &name, &shared.hashes)?.map(|resolved| resolved.detail))).await
+        let name = name.clone();
+        let look = move |shared: &Shared, modules: &[PathBuf]| tasks::resolve(modules, &name, &shared.hashes);
+        Ok(self.in_modules(environment, look).await?.flatten().map(|resolved| resolved.detail))
     }
 
     /// One task, its files kept.
@@ -124,15 +130,13 @@ impl Files {
         environment: &EnvironmentName,
         name: &TaskName,
     ) -> Result<Option<TaskDetail>, DirectoryError> {
-        let Some(module_path) = self.module_path(environment).await? else { return Ok(None) };
-        let (shared, name) = (Arc::clone(&self.shared), name.clone());
-        blocking(move || shared.pin(&module_path, &name)).await
+        let name = name.clone();
+        Ok(self.in_modules(environment, move |shared, modules| shared.pin(modules, &name)).await?.flatten())
     }
 
     /// The plans of an environment, sorted by name.
     pub(super) async fn plans(&self, environment: &EnvironmentName) -> Result<Vec<PlanSummary>, DirectoryError> {
-        let Some(module_path) = self.module_path(environment).await? else { return Ok(Vec::new()) };
-        blocking(move || tasks::plans::list(&module_path)).await
+        Ok(self.in_modules(environment, |_, modules| tasks::plans::list(modules)).await?.unwrap_or_default())
     }
 
     /// What is wrong with the environments.

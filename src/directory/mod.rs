@@ -37,7 +37,7 @@ use uuid::Uuid;
 pub use self::classify::FactsOfAgent;
 use self::classify::{Classified, Classifier};
 use self::content::{ContentError, ContentStore};
-pub use self::examine::{Ahead, Examined};
+pub use self::examine::Examined;
 use self::files::Files;
 pub use self::groups::{ImportError, Imported, import_groups};
 use self::hash::Fingerprint;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use bunraku_actors::model::CertName;
 use bunraku_actors::ports::DirectoryError;
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::facts::NodeFacts;
-use super::groups::FactPath;
+use super::groups::{FactPath, text_of};
 use super::remote::{Answer, Question, Remote, RemoteOptions};
 use crate::tls::TlsError;
 
@@ -111,16 +111,14 @@ impl PuppetDb {
         let names = nodes.iter().filter_map(|row| CertName::parse(&row.certname).ok());
         let mut facts: BTreeMap<CertName, NodeFacts> = names.map(|name| (name, NodeFacts::new())).collect();
         if !wanted.is_empty() {
-            let any =
-                std::iter::once(json!("or")).chain(wanted.iter().map(|fact| json!(["=", "path", fact.in_puppetdb()])));
-            let columns = json!(["certname", "path", "value"]);
-            let query = json!(["from", "fact_contents", ["extract", columns, any.collect::<Vec<_>>()]]);
+            let paths: Vec<(Vec<Value>, &FactPath)> = wanted.iter().map(|fact| (fact.in_puppetdb(), fact)).collect();
+            let query =
+                any_of("fact_contents", &["certname", "path", "value"], "path", paths.iter().map(|(path, _)| path));
             for row in self.rows::<FactRow>(ABOUT, query).await? {
-                let fact = wanted.iter().find(|fact| fact.in_puppetdb() == row.path);
-                let text = super::groups::text_of(&row.value);
+                let fact = paths.iter().find(|(path, _)| *path == row.path).map(|(_, fact)| *fact);
                 // A node that was deactivated between the two questions stays away.
                 let node = CertName::parse(&row.certname).ok().and_then(|name| facts.get_mut(&name));
-                if let (Some(fact), Some(text), Some(node)) = (fact, text, node) {
+                if let (Some(fact), Some(text), Some(node)) = (fact, text_of(&row.value), node) {
                     node.insert(fact.clone(), text);
                 }
             }
@@ -133,9 +131,7 @@ impl PuppetDb {
     pub(super) async fn events(&self, transactions: &[String]) -> Result<BTreeMap<String, Vec<Value>>, DirectoryError> {
         let mut found = BTreeMap::new();
         for some in transactions.chunks(REPORTS_AT_ONCE) {
-            let any = std::iter::once(json!("or")).chain(some.iter().map(|id| json!(["=", "transaction_uuid", id])));
-            let columns = json!(["transaction_uuid", "resource_events"]);
-            let query = json!(["from", "reports", ["extract", columns, any.collect::<Vec<_>>()]]);
+            let query = any_of("reports", &["transaction_uuid", "resource_events"], "transaction_uuid", some);
             let rows: Vec<ReportRow> = self.rows("reports", query).await?;
             found.extend(
                 rows.into_iter().map(|row| (row.transaction_uuid, row.resource_events.data.unwrap_or_default())),
@@ -148,20 +144,14 @@ impl PuppetDb {
         let mut question = Question::get(about, "/pdb/query/v4", &[]);
         question.method = Method::POST;
         question.body = Some(json!({ "query": query }));
-        let answer = self.remote.ask(question).await.map_err(DirectoryError::PuppetDb)?;
-        match answer.status {
-            StatusCode::OK => {
-                let rows =
-                    answer.json().map_err(|problem| DirectoryError::PuppetDb(self.remote.broken(about, problem)))?;
+        let read = self.remote.read(question).await.map_err(DirectoryError::PuppetDb)?;
+        read.map_err(|answer| {
+            if answer.status == StatusCode::BAD_REQUEST {
                 self.remote.well(about);
-                Ok(rows)
+                return DirectoryError::Query(answer.text());
             }
-            StatusCode::BAD_REQUEST => {
-                self.remote.well(about);
-                Err(DirectoryError::Query(answer.text()))
-            }
-            _ => Err(DirectoryError::PuppetDb(self.refused(about, &answer))),
-        }
+            DirectoryError::PuppetDb(self.refused(about, &answer))
+        })
     }
 
     fn refused(&self, about: &'static str, answer: &Answer) -> String {
@@ -173,4 +163,11 @@ impl PuppetDb {
             _ => self.remote.unexpected(about, answer),
         }
     }
+}
+
+/// The rows of a table in which a column has any of some values.
+fn any_of(table: &str, columns: &[&str], column: &str, values: impl IntoIterator<Item = impl Serialize>) -> Value {
+    let one = |value| json!(["=", column, json!(value)]);
+    let any: Vec<Value> = std::iter::once(json!("or")).chain(values.into_iter().map(one)).collect();
+    json!(["from", table, ["extract", columns, any]])
 }

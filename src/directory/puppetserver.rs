@@ -15,11 +15,12 @@ use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::hash::Fingerprint;
-use super::remote::{Question, Remote, RemoteOptions};
+use super::remote::{Answer, Question, Remote, RemoteOptions};
 use super::tasks;
 use super::{broken, unavailable};
 use crate::tls::TlsError;
@@ -201,8 +202,8 @@ impl Puppetserver {
         name: &TaskName,
     ) -> Result<Option<RemoteTask>, DirectoryError> {
         let found = self.ask_task(environment, name).await?;
-        if found.is_none() && self.may_be_outdated(environment).await? {
-            self.flush(environment).await?;
+        // Where we may not do that, it is told in the source's health, and the task is missed as it was.
+        if found.is_none() && self.may_be_outdated(environment).await? && self.flush(environment).await.is_ok() {
             return self.ask_task(environment, name).await;
         }
         Ok(found)
@@ -217,14 +218,11 @@ impl Puppetserver {
         let (module, task) = name.parts();
         let path = format!("/puppet/v3/tasks/{module}/{task}");
         let question = Question::get(ABOUT, &path, &[("environment", environment.as_str())]);
-        let answer = self.remote.ask(question).await.map_err(unavailable)?;
+        let answer = match self.remote.read::<TaskAnswer>(question).await.map_err(unavailable)? {
+            Ok(found) => return checked(name, found).map(Some).map_err(|problem| broken(name, problem)),
+            Err(answer) => answer,
+        };
         match answer.status {
-            StatusCode::OK => {
-                let found: TaskAnswer =
-                    answer.json().map_err(|problem| unavailable(self.remote.broken(ABOUT, problem)))?;
-                self.remote.well(ABOUT);
-                checked(name, found).map(Some).map_err(|problem| broken(name, problem))
-            }
             StatusCode::NOT_FOUND => Ok(None),
             // It cannot be read, or lacks its files: a fault of this task alone.
             StatusCode::INTERNAL_SERVER_ERROR => match answer.json::<TaskProblem>() {
@@ -281,19 +279,14 @@ impl Puppetserver {
         Ok(true)
     }
 
-    async fn list<T: serde::de::DeserializeOwned>(&self, question: Question<'_>) -> Result<T, DirectoryError> {
+    async fn list<T: DeserializeOwned>(&self, question: Question<'_>) -> Result<T, DirectoryError> {
         let (about, path) = (question.about, question.path.to_owned());
-        let answer = self.remote.ask(question).await.map_err(unavailable)?;
-        if answer.status != StatusCode::OK {
-            return Err(unavailable(self.refused(about, &path, &answer)));
-        }
-        let list = answer.json().map_err(|problem| unavailable(self.remote.broken(about, problem)))?;
-        self.remote.well(about);
-        Ok(list)
+        let read = self.remote.read(question).await.map_err(unavailable)?;
+        read.map_err(|answer| unavailable(self.refused(about, &path, &answer)))
     }
 
     /// The sentence for an answer that is no good, with what to do where our name is not allowed to ask.
-    fn refused(&self, about: &'static str, path: &str, answer: &super::remote::Answer) -> String {
+    fn refused(&self, about: &'static str, path: &str, answer: &Answer) -> String {
         if answer.status != StatusCode::FORBIDDEN {
             return self.remote.unexpected(about, answer);
         }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::https::{self, causes};
 use crate::tls::{TlsError, TlsPaths};
@@ -28,8 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 256 << 20;
 /// How much of an answer that is no good is told.
 const TOLD: usize = 500;
-/// What [`Remote::probe`] keeps its trouble under.
+/// What [`Remote::probe`] keeps its trouble under, and everybody who gets no answer.
 const ALIVE: &str = "alive";
+/// A question that is not asked again says nothing any more after so long.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Where a service is, and how we show ourselves to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +51,35 @@ pub(super) struct Remote {
     options: RemoteOptions,
     client: ArcSwap<Client>,
     turns: Semaphore,
-    /// By what was asked about.
-    trouble: Mutex<BTreeMap<&'static str, String>>,
+    troubles: Troubles,
+}
+
+/// What went wrong, by what was asked about, and when.
+#[derive(Debug, Default)]
+struct Troubles(Mutex<BTreeMap<&'static str, (Instant, String)>>);
+
+impl Troubles {
+    /// Keeps a sentence; whether it is news.
+    fn note(&self, about: &'static str, sentence: &str) -> bool {
+        let before = self.0.lock().insert(about, (Instant::now(), sentence.to_owned()));
+        before.is_none_or(|(_, before)| before != sentence)
+    }
+
+    /// Forgets it after an answer, and that nobody answers; whether there was something about it.
+    fn clear(&self, about: &'static str) -> bool {
+        let mut all = self.0.lock();
+        let known = all.remove(about).is_some();
+        all.remove(ALIVE);
+        known
+    }
+
+    /// All of it that is not too old.
+    fn shown(&self) -> Option<String> {
+        let all = self.0.lock();
+        let recent = all.values().filter(|(since, _)| since.elapsed() < REMEMBERED);
+        let sentences: Vec<&str> = recent.map(|(_, sentence)| sentence.as_str()).collect();
+        (!sentences.is_empty()).then(|| sentences.join("; "))
+    }
 }
 
 /// What is asked.
@@ -108,7 +137,7 @@ impl Remote {
     /// When a file is unusable.
     pub(super) fn new(name: &'static str, options: RemoteOptions) -> Result<Self, TlsError> {
         let client = ArcSwap::from_pointee(client(&options)?);
-        Ok(Self { name, options, client, turns: Semaphore::new(AT_ONCE), trouble: Mutex::default() })
+        Ok(Self { name, options, client, turns: Semaphore::new(AT_ONCE), troubles: Troubles::default() })
     }
 
     /// Reads the certificates again.
@@ -125,7 +154,6 @@ impl Remote {
     /// # Errors
     /// When nobody answers in time, or too much: a sentence that names the service.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answer, String> {
-        let about = question.about;
         let answered = self.in_time(async {
             let mut response = self.send(question).await?;
             let status = response.status();
@@ -141,7 +169,22 @@ impl Remote {
             }
             Ok(Answer { status, content_type, time, body })
         });
-        answered.await.map_err(|problem| self.broken(about, problem))
+        answered.await.map_err(|problem| self.broken(ALIVE, problem))
+    }
+
+    /// Asks, and reads the answer as JSON. An answer that is no success is for the caller to judge.
+    ///
+    /// # Errors
+    /// As [`Remote::ask`], and for what is not the JSON that is wanted.
+    pub(super) async fn read<T: DeserializeOwned>(&self, question: Question<'_>) -> Result<Result<T, Answer>, String> {
+        let about = question.about;
+        let answer = self.ask(question).await?;
+        if answer.status != StatusCode::OK {
+            return Ok(Err(answer));
+        }
+        let found = answer.json().map_err(|problem| self.broken(about, problem))?;
+        self.well(about);
+        Ok(Ok(found))
     }
 
     /// Writes the body of an answer to a file.
@@ -201,8 +244,7 @@ impl Remote {
     /// The sentence for a problem, which is kept as trouble until [`Remote::well`].
     pub(super) fn broken(&self, about: &'static str, problem: impl std::fmt::Display) -> String {
         let sentence = format!("{} at {} {problem}", self.name, self.address());
-        let before = self.trouble.lock().insert(about, sentence.clone());
-        if before.as_ref() != Some(&sentence) {
+        if self.troubles.note(about, &sentence) {
             tracing::warn!(source = self.name, about, problem = sentence, "a source of the directory is in trouble");
         }
         sentence
@@ -210,12 +252,9 @@ impl Remote {
 
     /// Questions of this kind are answered again.
     pub(super) fn well(&self, about: &'static str) {
-        let mut trouble = self.trouble.lock();
-        if trouble.remove(about).is_some() {
+        if self.troubles.clear(about) {
             tracing::info!(source = self.name, about, "a source of the directory answers again");
         }
-        // Who answers is alive.
-        trouble.remove(ALIVE);
     }
 
     /// Asks whether it is running.
@@ -236,9 +275,7 @@ impl Remote {
 
     /// All that is wrong, or `None`.
     pub(super) fn trouble(&self) -> Option<String> {
-        let trouble = self.trouble.lock();
-        let all: Vec<&str> = trouble.values().map(String::as_str).collect();
-        (!all.is_empty()).then(|| all.join("; "))
+        self.troubles.shown()
     }
 
     /// Where it is, for people.
@@ -261,4 +298,25 @@ fn content_type(response: &Response) -> String {
 /// Without the URL, which may hold a query.
 fn failed(error: reqwest::Error) -> String {
     format!("cannot be asked: {}", causes(&error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_told_until_somebody_is_answered_and_not_for_ever() {
+        let troubles = Troubles::default();
+        assert!(troubles.note(ALIVE, "nobody is there"));
+        assert!(!troubles.note(ALIVE, "nobody is there"), "it is no news");
+        assert!(troubles.note("plans", "we may not"));
+        assert_eq!(troubles.shown().as_deref(), Some("nobody is there; we may not"));
+        assert!(!troubles.clear("tasks"));
+        assert_eq!(troubles.shown().as_deref(), Some("we may not"), "whoever answers is there");
+        tokio::time::advance(REMEMBERED).await;
+        assert_eq!(troubles.shown(), None, "a question of long ago says nothing of now");
+        assert!(troubles.note("plans", "we may not any more"));
+        assert!(troubles.clear("plans"));
+        assert_eq!(troubles.shown(), None);
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::fault::OpenError;
+use super::names::beside;
 use super::rows;
 
 /// "bunr": tells our files from other programs' databases.
@@ -58,8 +59,12 @@ pub(super) fn open_writer(path: &Path, busy_timeout: Duration) -> Result<Connect
 /// # Errors
 /// See [`OpenError`].
 pub(super) fn check_file(path: &Path) -> Result<(), OpenError> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let connection = Connection::open_with_flags(path, flags).map_err(|source| OpenError::Sqlite {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    // Without a log nobody has it open, and none is to be left beside it by who only looks.
+    let alone = !beside(path, "-wal").exists();
+    let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let address = format!("file:{escaped}?immutable={}", u8::from(alone));
+    let connection = Connection::open_with_flags(address, flags).map_err(|source| OpenError::Sqlite {
         path: path.to_owned(),
         doing: "open",
         source,

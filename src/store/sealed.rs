@@ -66,7 +66,8 @@ impl SecretKey {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::random();
-                files::create_private(path, Zeroizing::new(hex::encode(key.0.as_slice()) + "\n").as_bytes())?;
+                let text = Zeroizing::new(hex::encode(key.0.as_slice()) + "\n");
+                files::create_private_whole(path, text.as_bytes())?;
                 Ok(key)
             }
             Err(source) => Err(KeyError::Read { path: path.to_owned(), source }),
@@ -147,10 +148,10 @@ pub(super) fn keep(connection: &Connection, job: JobId, sealed: &[u8]) -> Result
     Ok(())
 }
 
-/// Removes what is kept, with the end of the job.
-pub(super) fn wipe(connection: &Connection, job: JobId) -> Result<(), Fault> {
-    connection.prepare_cached("DELETE FROM job_secrets WHERE job = ?1")?.execute([Db(job)])?;
-    Ok(())
+/// Removes what is kept, with the end of the job; whether there was anything.
+pub(super) fn wipe(connection: &Connection, job: JobId) -> Result<bool, Fault> {
+    let removed = connection.prepare_cached("DELETE FROM job_secrets WHERE job = ?1")?.execute([Db(job)])?;
+    Ok(removed > 0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// A running lab.
 pub(crate) struct Lab {
@@ -96,20 +96,22 @@ impl Lab {
 
     /// Runs `puppet agent` with these arguments as that node; it must succeed.
     pub(crate) fn puppet_agent(&self, certname: &str, arguments: &[&str]) {
-        let mut command = Command::new("puppet");
-        command.arg("agent").arg("--confdir").arg(self.confdir(certname)).args(arguments);
-        // A proxy's CA bundle would only confuse a private CA.
-        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env("LC_ALL", "C.UTF-8");
-        let answer = command.output().unwrap();
+        let answer = self.puppet(certname, arguments).output().unwrap();
         assert!(answer.status.success(), "puppet agent {arguments:?}: {}", String::from_utf8_lossy(&answer.stderr));
     }
 
     /// Starts `puppet agent` as that node and does not wait for it.
-    pub(crate) fn puppet_in_background(&self, certname: &str) -> std::process::Child {
+    pub(crate) fn puppet_in_background(&self, certname: &str) -> Child {
+        let mut command = self.puppet(certname, &["--onetime", "--no-daemonize"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn puppet(&self, certname: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("puppet");
-        command.args(["agent", "--onetime", "--no-daemonize", "--confdir"]).arg(self.confdir(certname));
+        command.arg("agent").arg("--confdir").arg(self.confdir(certname)).args(arguments);
+        // A proxy's CA bundle would only confuse a private CA.
         command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env("LC_ALL", "C.UTF-8");
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+        command
     }
 
     /// The process of the node's Puppet run.
@@ -121,9 +123,7 @@ impl Lab {
 
     /// Whether a Puppet run of this node goes on.
     pub(crate) fn is_running(&self, certname: &str) -> bool {
-        let lock = self.confdir(certname).join("var/state/agent_catalog_run.lock");
-        let pid = fs::read_to_string(lock).ok().and_then(|text| text.trim().parse::<u32>().ok());
-        pid.is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists())
+        self.running(certname).is_some()
     }
 }
 

@@ -19,26 +19,37 @@ use super::{Orchestrator, OrchestratorError, Preview};
 /// So many nodes are planned on the spot: that takes less time than the way to another thread.
 const PLANNED_AT_ONCE: usize = 256;
 
+/// The nodes of a deploy in their order, and the tiers that it comes from.
+struct Planned {
+    plan: Plan,
+    order: Vec<Scope>,
+    tiers: Arc<[Vec<CertName>]>,
+}
+
 impl Orchestrator {
     pub(super) async fn prepare_deploy(&self, command: DeployCommand) -> Result<NewJob, OrchestratorError> {
-        let environment = self.named_environment(&command).await?;
         let enforced = command.environment.as_ref().filter(|_| command.enforce_environment);
         let action = Action::Deploy(DeployAction {
             enforced_environment: enforced.map(ToString::to_string),
-            options: command.run,
+            options: command.run.clone(),
         });
-        let scope = self.resolved(command.scope, environment.as_deref()).await?;
-        let tiers = self.tiers(order_of(command.order.as_deref(), environment.as_deref())).await?;
-        let plan = self.plan(scope, environment.clone(), Some(tiers)).await?;
-        self.check_reach(&command.common.reach, &plan.nodes).await?;
+        let plan = self.plan_deploy(&command).await?.plan;
         self.job(action, plan, command.environment, command.common)
     }
 
-    async fn named_environment(&self, command: &DeployCommand) -> Result<Option<Arc<Environment>>, OrchestratorError> {
-        match &command.environment {
-            Some(name) => self.environment(name).await.map(Some),
-            None => Ok(None),
-        }
+    /// Nodes and order of a deploy, if its owner may act on all of them.
+    async fn plan_deploy(&self, command: &DeployCommand) -> Result<Planned, OrchestratorError> {
+        let environment = match &command.environment {
+            Some(name) => Some(self.environment(name).await?),
+            None => None,
+        };
+        let order = command.order.clone();
+        let order = order.or_else(|| environment.as_ref().map(|known| known.order.clone())).unwrap_or_default();
+        let scope = self.resolved(command.scope.clone(), environment.as_deref()).await?;
+        let tiers: Arc<[Vec<CertName>]> = self.tiers(&order).await?.into();
+        let plan = self.plan(scope, environment, Some(Arc::clone(&tiers))).await?;
+        self.check_reach(&command.common.reach, &plan.nodes).await?;
+        Ok(Planned { plan, order, tiers })
     }
 
     /// What a deploy would be, by whoever may reach as far as it says. Has no effect.
@@ -47,12 +58,7 @@ impl Orchestrator {
     /// As the deploy itself.
     pub async fn preview_deploy(&self, command: DeployCommand) -> Result<Preview, OrchestratorError> {
         super::in_time(async {
-            let environment = self.named_environment(&command).await?;
-            let scope = self.resolved(command.scope, environment.as_deref()).await?;
-            let order = order_of(command.order.as_deref(), environment.as_deref()).to_vec();
-            let tiers = self.tiers(&order).await?;
-            let plan = self.plan(scope, environment.clone(), Some(tiers.clone())).await?;
-            self.check_reach(&command.common.reach, &plan.nodes).await?;
+            let Planned { plan, order, tiers } = self.plan_deploy(&command).await?;
             let tiers = plan::tiers_of(&plan.nodes, &tiers);
             Ok(Preview { levels: plan::levels(&plan), nodes: plan.nodes, order, tiers })
         })
@@ -212,11 +218,11 @@ impl Orchestrator {
         &self,
         scope: Scope,
         environment: Option<Arc<Environment>>,
-        tiers: Option<Vec<Vec<CertName>>>,
+        tiers: Option<Arc<[Vec<CertName>]>>,
     ) -> Result<Plan, OrchestratorError> {
         let _turn = self.planning.acquire().await.map_err(|_| super::gone())?;
         let limit = self.limits.job_nodes;
-        let in_tiers = tiers.iter().flatten().map(Vec::len).sum::<usize>();
+        let in_tiers = tiers.iter().flat_map(|tiers| tiers.iter()).map(Vec::len).sum::<usize>();
         if size_of(&scope, environment.as_deref()) + in_tiers <= PLANNED_AT_ONCE {
             return plan_job(&scope, environment.as_deref(), tiers.as_deref(), limit);
         }
@@ -285,11 +291,6 @@ fn redact(options: &mut Value, sensitive: &[String]) {
         }
     }
     options["sensitive"] = sensitive.into();
-}
-
-/// The tiers of a request, else those of its environment.
-fn order_of<'a>(asked: Option<&'a [Scope]>, environment: Option<&'a Environment>) -> &'a [Scope] {
-    asked.or(environment.map(|known| &*known.order)).unwrap_or_default()
 }
 
 /// How many nodes resolving and planning look at, at most.

@@ -28,6 +28,6 @@ pub use node::{Cause, LateAnswer, NodeEnd, NodeState};
 pub use origin::{OnceKey, Origin, PlanId, ScheduleId};
 pub use outcome::{PuppetOutcome, REPORT_COUNTERS, RunOutcome, TaskOutcome};
 pub use reach::{Limited, Pattern, Reach};
-pub use secrets::{Secrets, wipe};
+pub use secrets::Secrets;
 pub use shown::Shown;
 pub use target::{ApplicationTarget, Common, DeployCommand, Scope, TaskCommand};

@@ -40,7 +40,7 @@ impl Drop for Wiped {
 }
 
 /// Overwrites the texts of a value.
-pub fn wipe(value: &mut Value) {
+fn wipe(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
         Value::Array(items) => items.iter_mut().for_each(wipe),

@@ -102,8 +102,7 @@ impl Group<'_> {
             .prepare_cached("UPDATE job_states SET left = ?3 WHERE job = ?1 AND position = ?2")?
             .execute(params![Db(job), position - 1, Db(at)])?;
         self.insert_span(job, position, state, at)?;
-        if state.is_terminal() {
-            sealed::wipe(self.connection, job)?;
+        if state.is_terminal() && sealed::wipe(self.connection, job)? {
             self.specs.forget(job);
         }
         let finished_at = state.is_terminal().then_some(Db(at));

@@ -25,6 +25,14 @@ impl Home {
         Self { _root: root, dir }
     }
 
+    /// The names in the data directory.
+    fn data(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.join("data")).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     fn write(&self, path: &str, content: &str) {
         fs::write(self.dir.join(path), content).unwrap();
     }
@@ -60,7 +68,9 @@ fn told(findings: &[(String, String)], about: &str) -> String {
 #[tokio::test]
 async fn a_fresh_directory_is_well_but_for_the_service_that_does_not_run() {
     let home = Home::new();
+    let before = home.data();
     let (findings, code) = home.examine().await;
+    assert_eq!(home.data(), before, "the doctor may be another user than the service, and leaves nothing behind");
     assert_eq!(code, 0, "{findings:#?}");
     assert!(findings.iter().all(|(health, _)| health.starts_with("ok ") || health == "look service"), "{findings:#?}");
     assert!(told(&findings, "ok certificates").contains("not revoked"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bunraku::directory::{Options, RemoteOptions, Sources};
@@ -233,6 +233,37 @@ async fn code_that_puppetserver_keeps_in_memory_is_read_again_for_a_task_that_is
     assert_eq!(flushed.load(Ordering::SeqCst), 1, "who asks for what is not there does not flush again and again");
     assert!(site.sources.flush(&production).await.unwrap());
     assert_eq!(flushed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_task_is_missed_although_we_may_not_have_code_read_again() {
+    let ca = TestCa::new();
+    let server = FakeService::start(&ca.issue("puppet"), |asked| match asked.what.split('?').next().unwrap() {
+        "GET /puppet/v3/environments" => Reply::json(&environments(&json!("unlimited"))),
+        "DELETE /puppet-admin-api/v1/environment-cache" => Reply::text(403, "Forbidden request"),
+        _ => puppetserver(asked),
+    })
+    .await;
+    let site = Site::start(Some(&server), None, ca).await;
+    assert_eq!(site.sources.task(&environment("production"), &task("lab::nothing")).await.unwrap(), None);
+    assert!(site.trouble("puppetserver").unwrap().contains("/puppet-admin-api/v1/environment-cache"));
+}
+
+#[tokio::test]
+async fn a_puppetserver_that_answers_again_is_in_trouble_no_more() {
+    let ca = TestCa::new();
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let server = FakeService::start(&ca.issue("puppet"), move |asked| {
+        if is_down.load(Ordering::SeqCst) { Reply::Half("{}") } else { puppetserver(asked) }
+    })
+    .await;
+    let site = Site::start(Some(&server), None, ca).await;
+    site.sources.environments().await.unwrap_err();
+    assert!(site.trouble("puppetserver").is_some());
+    down.store(false, Ordering::SeqCst);
+    site.sources.environments().await.unwrap();
+    assert_eq!(site.trouble("puppetserver"), None);
 }
 
 #[tokio::test]

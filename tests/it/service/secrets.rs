@@ -142,6 +142,10 @@ async fn a_planted_secret_is_found_nowhere_and_reaches_its_task_over_a_restart()
     lab.half_way().await;
     assert_eq!(lab.sealed(), 1);
     assert_eq!(shown_to_everybody(), Vec::<String>::new());
+    let copy = lab.site.dir().join("copy.db");
+    let mut backup = Command::new(env!("CARGO_BIN_EXE_bunraku"));
+    let copied = backup.arg("backup").arg(&copy).arg("--config").arg(lab.served.config()).status().unwrap();
+    assert!(copied.success() && copy.exists());
     assert_eq!(leaks(lab.site.dir()), Vec::<String>::new());
     lab.served.kill();
     lab.served.start();
