@@ -1,6 +1,7 @@
 //! `bunraku doctor` on directories that are well, and on others.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -22,7 +23,11 @@ impl Home {
         let dir = root.path().join("bunraku");
         let made = run(&["init", "--name", "localhost", dir.to_str().unwrap()]);
         assert_eq!(made.code, 0, "{made:?}");
-        Self { _root: root, dir }
+        let home = Self { _root: root, dir };
+        // Whoever else serves on this machine is none of ours.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        home.configure(&[("server", &format!("  listen: {free}"))]);
+        home
     }
 
     /// The names in the data directory.
