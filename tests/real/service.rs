@@ -90,6 +90,7 @@ impl Service {
         let config = self.root.path().join("service/bunraku.yaml");
         let mut command = bunraku();
         command.args(["doctor", "--format", "json", "--config"]).arg(config);
+        command.env("BUNRAKU_SERVER__LISTEN", format!("127.0.0.1:{}", self.api));
         let answer = command.envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).output();
         let text = String::from_utf8(answer.unwrap().stdout).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
