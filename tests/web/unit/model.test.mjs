@@ -159,12 +159,15 @@ test("nothing is said of the time left before it is known", () => {
   assert.equal(secondsLeft(model, NOW), null);
   for (let at = 0; at < 20; at += 1) model.takeNode(100 + at, event("node_running", model.names[at], NOW));
   assert.equal(secondsLeft(model, NOW + 30_000), null, "no end yet");
-  for (let at = 0; at < 20; at += 1) model.takeNode(200 + at, event("node_finished", model.names[at], NOW + 1000 * (at + 1)));
-  assert.equal(nodesPerSecond(model, NOW + 20_000), 1);
-  assert.equal(secondsLeft(model, NOW + 20_000), 80);
+  for (let at = 0; at < 20; at += 1) model.takeNode(200 + at, event("node_finished", model.names[at], NOW + 8000 + 100 * at));
+  assert.equal(nodesPerSecond(model, NOW + 10_000), null, "the first runs do not stand for all");
+  assert.equal(nodesPerSecond(model, NOW + 24_000), 1);
+  assert.equal(secondsLeft(model, NOW + 24_000), 80);
   assert.equal(secondsLeft(model, NOW + 200_000), null, "nothing ended in the last minute");
+  model.takeNode(300, event("node_skipped", model.names[20], NOW + 20_000, { cause: "job_stopped" }));
+  assert.equal(nodesPerSecond(model, NOW + 24_000), 1, "what is skipped does not run");
   model.takeLive({ ...model.live, binding: "restored" });
-  assert.equal(secondsLeft(model, NOW + 20_000), null, "it waits for somebody");
+  assert.equal(secondsLeft(model, NOW + 24_000), null, "it waits for somebody");
 });
 
 test("the service's clock is told by its freshest event", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bindingText, groupSentence, meaning } from "../../../src/web/assets/js/job/causes.js";
+import { bindingText, groupSentence } from "../../../src/web/assets/js/job/causes.js";
 import { filterOf, isOpen, matching, ordered, queryOf } from "../../../src/web/assets/js/job/filter.js";
 import { cellAt, layoutOf, moved } from "../../../src/web/assets/js/job/layout.js";
 import { JobModel } from "../../../src/web/assets/js/job/model.js";
@@ -103,8 +103,6 @@ test("one sentence for many failures", () => {
   assert.equal(groupSentence(group), "37 nodes failed: <node>: disk full");
   assert.equal(groupSentence({ ...group, count: 1, cause: "not_connected", text: "" }), "1 node was not connected.");
   assert.equal(groupSentence({ ...group, cause: null, text: "x" }), "37 nodes did not finish: x");
-  assert.match(meaning("abandoned"), /may still run/);
-  assert.equal(meaning(null), "");
   assert.equal(bindingText(null), "");
   assert.match(bindingText("draining"), /draining/);
 });

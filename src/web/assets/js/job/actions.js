@@ -21,7 +21,7 @@ export function jobActions(id, model) {
 
   function update() {
     const job = model();
-    const own = job.job.owner?.login === session()?.login;
+    const own = job.job.owner?.login === session.get()?.login;
     const mayStop = own || may("jobs:stop");
     const mayRun = may(job.job.type === "task" ? "tasks:run" : "puppet_agent:run");
     stop.hidden = job.ended || job.jobState === "stopping" || !mayStop;

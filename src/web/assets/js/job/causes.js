@@ -1,25 +1,4 @@
-// What causes and limits mean, in words. No DOM here.
-
-/** Sentences about one node that did not finish. */
-const MEANINGS = {
-  not_connected: "The node had no connection to the service, and none came in time.",
-  undeliverable: "The request never reached the node and was not sent again.",
-  refused_by_agent: "The node's agent cannot do what was asked.",
-  refused_by_policy: "The node's own policy forbids it.",
-  locked: "Another Puppet run held the node's lock for too long.",
-  disabled: "The Puppet agent is disabled on the node.",
-  run_failed: "The run took place and failed.",
-  task_files_unreachable: "The node could not fetch the task's files. The task did not begin.",
-  timed_out: "The run passed its deadline. It may still go on there.",
-  contact_lost: "The agent was away for too long. The run may have been done, or go on there.",
-  outcome_unknown: "The agent does not know how the run ended.",
-  abandoned: "It was ended by force, but the agent could not confirm it. It may still run there.",
-  stopped_by_force: "It was ended by force, and the agent confirmed it.",
-  dependency_failed: "A node that this one depends on did not finish.",
-  job_stopped: "The job was stopped before this node's turn.",
-  job_timed_out: "The job's time was over before this node's turn.",
-  job_broken: "The job could not be carried on.",
-};
+// What groups of nodes did, and what limits mean, in words. No DOM here.
 
 /** What so many nodes did; the verb of a sentence about a group. */
 const VERBS = {
@@ -53,15 +32,6 @@ const BINDINGS = {
   draining: "The service is draining: nothing new starts until that ends.",
   restored: "The job came back with a backup and waits for your word.",
 };
-
-/**
- * What a cause means for one node.
- * @param {string|null} cause
- * @returns {string}
- */
-export function meaning(cause) {
-  return (cause && MEANINGS[cause]) || "";
-}
 
 /**
  * The limit that binds, in a sentence; "" when nothing does.

@@ -1,9 +1,10 @@
 // What failed, in one sentence for all nodes that failed in the same way, while it comes in.
 
 import { get } from "../api.js";
-import { h } from "../dom.js";
+import { h, setText } from "../dom.js";
+import { causeHelp } from "../format.js";
 import { link } from "../router.js";
-import { groupSentence, meaning } from "./causes.js";
+import { groupSentence } from "./causes.js";
 import { badgeOf } from "./words.js";
 
 /** More groups than this are counted, not listed. */
@@ -71,7 +72,7 @@ export function failureList({ job, model, addressOf }) {
       const ask = h("button", { type: "button", class: "button small" }, "What do they have in common?");
       ask.addEventListener("click", () => shared(group, facts, ask));
       details.replaceChildren(
-        h("p", {}, meaning(group.cause)),
+        h("p", {}, causeHelp(group.cause)),
         h("ul", { class: "names" }, names.map((name) => h("li", {}, link(addressOf(name), name)))),
         h("p", {}, more > 0 ? `and ${more} more` : ""),
         ask,
@@ -84,8 +85,7 @@ export function failureList({ job, model, addressOf }) {
       renew(now) {
         const grown = now.count !== group.count;
         group = now;
-        const text = groupSentence(now);
-        if (sentence.textContent !== text) sentence.textContent = text;
+        setText(sentence, groupSentence(now));
         // What somebody reads does not change under their eyes; it is made anew when it is opened again.
         if (grown && !details.hidden && now.count <= MOST_NAMES && !details.contains(document.activeElement)) expand();
       },

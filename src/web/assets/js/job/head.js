@@ -1,7 +1,7 @@
 // What the job is: its number, state, words, and the jobs that it belongs to.
 
 import { h } from "../dom.js";
-import { stateLabel, time } from "../format.js";
+import { stateLabel, timeText } from "../format.js";
 import { link } from "../router.js";
 
 /**
@@ -52,7 +52,7 @@ function aboutOf(job) {
   const parts = [
     job.environment?.name ? `environment ${job.environment.name}` : "",
     job.owner?.login ? `by ${job.owner.display_name || job.owner.login}` : "",
-    job.started_timestamp ? `started ${time(job.started_timestamp)}` : "",
+    job.started_timestamp ? `started ${timeText(job.started_timestamp)}` : "",
     job.options?.concurrency ? `at most ${job.options.concurrency} at once` : "",
     paramsOf(job.options?.params),
   ];

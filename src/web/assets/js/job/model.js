@@ -85,7 +85,7 @@ export class JobModel {
       this.counts[state] += 1;
       this.levelCounts[this.#level(at) * STATES.length + state] += 1;
       this.#noteTime(this.started[at], this.finished[at]);
-      if (state >= FINISHED && this.finished[at] > 0) this.rate.add(this.finished[at]);
+      if (state >= FINISHED && state < SKIPPED && this.finished[at] > 0) this.rate.add(this.finished[at]);
       const cause = nodes.cause[at];
       if (cause >= 0) this.#setCause(at, cause);
       if (state > FINISHED) {
@@ -125,7 +125,8 @@ export class JobModel {
     } else {
       this.finished[at] = event.at;
       this.#noteTime(0, event.at);
-      this.rate.add(event.at);
+      // What a stop or a failure skips says nothing of how fast the others run.
+      if (state < SKIPPED) this.rate.add(event.at);
       const cause = event.cause ? this.#causeOf(event.cause) : -1;
       if (cause >= 0) this.#setCause(at, cause);
       if (state > FINISHED) {

@@ -11,15 +11,22 @@ const TOKENS = STATES.map((name) => `--job-${name}`);
  * @returns {{states: string[], ground: string, ink: string, line: string, accent: string}}
  */
 export function colorsOf(element) {
-  const style = getComputedStyle(element);
-  const value = (token) => style.getPropertyValue(token).trim();
-  return {
+  // A canvas does not resolve tokens; the color of an element is always a plain one.
+  const probe = element.appendChild(document.createElement("span"));
+  probe.hidden = true;
+  const value = (token) => {
+    probe.style.color = `var(${token})`;
+    return getComputedStyle(probe).color;
+  };
+  const colors = {
     states: TOKENS.map(value),
     ground: value("--job-ground"),
     ink: value("--job-ink"),
     line: value("--job-line"),
     accent: value("--job-accent"),
   };
+  probe.remove();
+  return colors;
 }
 
 /**

@@ -2,10 +2,9 @@
 
 import { get } from "../api.js";
 import { h } from "../dom.js";
-import { duration, time } from "../format.js";
+import { causeHelp, duration, time, timeText } from "../format.js";
 import { link } from "../router.js";
 import { copyable } from "../ui.js";
-import { meaning } from "./causes.js";
 import { STATES } from "./model.js";
 import { badgeOf, causeText } from "./words.js";
 
@@ -83,7 +82,7 @@ function partsOf(node) {
   const state = STATES.indexOf(node.state);
   return [
     h("p", { class: "panel-state" }, badgeOf(state), node.cause ? h("span", { class: "cause" }, causeText(node.cause)) : ""),
-    node.cause ? h("p", {}, meaning(node.cause)) : "",
+    node.cause ? h("p", {}, causeHelp(node.cause)) : "",
     node.details?.message ? h("p", { class: "message" }, node.details.message) : "",
     whyOf(node),
     timing(node),
@@ -177,7 +176,7 @@ function late(word) {
   if (!word) return "";
   return part(
     "The agent's late word",
-    h("p", {}, `${time(word.timestamp)}: it would have been ${word.state}${word.cause ? ` (${causeText(word.cause)})` : ""}.`),
+    h("p", {}, `${timeText(word.timestamp)}: it would have been ${word.state}${word.cause ? ` (${causeText(word.cause)})` : ""}.`),
     word.message ? h("p", { class: "message" }, word.message) : "",
   );
 }

@@ -13,6 +13,7 @@ export class Rate {
   constructor() {
     this.second = new Float64Array(WINDOW_SECONDS);
     this.ends = new Uint32Array(WINDOW_SECONDS);
+    this.first = Infinity;
   }
 
   /**
@@ -20,6 +21,7 @@ export class Rate {
    * @param {number} at milliseconds since 1970
    */
   add(at) {
+    if (at < this.first) this.first = at;
     const second = Math.floor(at / 1000);
     const slot = second % WINDOW_SECONDS;
     if (this.second[slot] > second) return;
@@ -31,32 +33,35 @@ export class Rate {
   }
 
   /**
-   * Ends in the last minute, and how much of that minute the job has been running.
+   * How many ended in the last minute.
    * @param {number} now milliseconds since 1970
-   * @param {number} since when the first node started
-   * @returns {{ends: number, seconds: number}}
+   * @returns {number}
    */
-  recent(now, since) {
+  recent(now) {
     const oldest = Math.floor(now / 1000) - WINDOW_SECONDS;
     let ends = 0;
     for (let slot = 0; slot < WINDOW_SECONDS; slot += 1) {
       if (this.second[slot] > oldest) ends += this.ends[slot];
     }
-    const seconds = Math.max(0, Math.min(WINDOW_SECONDS, (now - since) / 1000));
-    return { ends, seconds };
+    return ends;
   }
 }
 
 /**
- * Nodes per second by the last minute, or null while nothing can be said.
+ * Nodes per second by the last minute, or null while nothing can be said: before the first end there is no rate, and until
+ * as much time has passed again the first runs would stand for all.
  * @param {import("./model.js").JobModel} model
  * @param {number} now the service's clock
  * @returns {number|null}
  */
 export function nodesPerSecond(model, now) {
-  const { ends, seconds } = model.rate.recent(now, model.firstStart);
-  if (ends < FEWEST_ENDS || seconds < SHORTEST_SECONDS) return null;
-  return ends / seconds;
+  const { rate, firstStart } = model;
+  const running = (now - firstStart) / 1000;
+  const first = (rate.first - firstStart) / 1000;
+  const ends = rate.recent(now);
+  if (!(running >= SHORTEST_SECONDS) || !(running >= 2 * first) || ends < FEWEST_ENDS) return null;
+  // At the beginning nothing can end yet: half of that time is left out.
+  return ends / Math.min(WINDOW_SECONDS, running - first / 2);
 }
 
 /**

@@ -1,13 +1,15 @@
 // How far the job is: counts, percent, rate, time left, what holds it back, causes, levels.
 
-import { h } from "../dom.js";
-import { duration, time } from "../format.js";
+import { h, setText } from "../dom.js";
+import { count, duration, timeText } from "../format.js";
 import { bindingText } from "./causes.js";
-import { RUNNING, STATES } from "./model.js";
+import { ERRORED, FAILED, FINISHED, NEW, READY, RUNNING, SKIPPED, STATES } from "./model.js";
 import { nodesPerSecond, secondsLeft } from "./rate.js";
 import { causeText, dotOf, stateText } from "./words.js";
 
 const UNKNOWN = "—";
+/** The bar fills from the left: what is over comes first. */
+const ORDER = [FINISHED, FAILED, ERRORED, SKIPPED, RUNNING, READY, NEW].map((state) => STATES[state]);
 
 /**
  * Makes the summary.
@@ -19,7 +21,7 @@ export function jobSummary(model, clock) {
   const percent = h("strong", { class: "percent" });
   const done = h("span", { class: "done" });
   const bar = h("div", { class: "job-bar", role: "progressbar", "aria-label": "Nodes that are over", "aria-valuemin": "0", "aria-valuemax": "100" });
-  const parts = STATES.map((name) => bar.appendChild(h("span", { class: `part state-${name}` })));
+  const parts = ORDER.map((name) => bar.appendChild(h("span", { class: `part state-${name}` })));
   const facts = {};
   const fact = (key, title) => {
     facts[key] = h("dd", {});
@@ -36,20 +38,20 @@ export function jobSummary(model, clock) {
   function update() {
     const job = model();
     const counts = job.countsByState();
-    set(percent, `${job.percent} %`);
-    set(done, `${number(job.done)} of ${number(job.size)} nodes are over`);
+    setText(percent, `${job.percent} %`);
+    setText(done, `${count(job.done)} of ${count(job.size)} nodes are over`);
     bar.setAttribute("aria-valuenow", String(job.percent));
     bar.setAttribute("aria-valuetext", STATES.filter((name) => counts[name] > 0).map((name) => `${counts[name]} ${stateText(name)}`).join(", "));
-    STATES.forEach((name, state) => {
-      parts[state].style.flexGrow = String(counts[name]);
-      parts[state].hidden = counts[name] === 0;
+    ORDER.forEach((name, place) => {
+      parts[place].style.flexGrow = String(counts[name]);
+      parts[place].hidden = counts[name] === 0;
     });
-    set(facts.running, number(job.counts[RUNNING]));
+    setText(facts.running, count(job.counts[RUNNING]));
     const seen = job.countsByCause();
-    const text = seen.map(({ cause, count }) => `${cause} ${count}`).join();
+    const text = seen.map((one) => `${one.cause} ${one.count}`).join();
     if (causes.dataset.text !== text) {
       causes.dataset.text = text;
-      causes.replaceChildren(...seen.map(({ cause, count }) => h("li", {}, h("b", {}, number(count)), ` ${causeText(cause)}`)));
+      causes.replaceChildren(...seen.map((one) => h("li", {}, h("b", {}, count(one.count)), ` ${causeText(one.cause)}`)));
     }
     causes.hidden = seen.length === 0;
     drawLevels(job);
@@ -61,7 +63,7 @@ export function jobSummary(model, clock) {
     if (levels.hidden) return;
     if (levelRows.length !== job.levels) {
       levelRows = Array.from({ length: job.levels }, (_, level) => levelRow(level));
-      levels.replaceChildren(h("h2", {}, "Order"), h("ol", { class: "level-list" }, levelRows.map(({ element: row }) => row)));
+      levels.replaceChildren(h("h3", {}, "Order"), h("ol", { class: "level-list" }, levelRows.map(({ element: row }) => row)));
     }
     levelRows.forEach((row, level) => row.fill(job.levelCounts.subarray(level * STATES.length, (level + 1) * STATES.length)));
   }
@@ -71,14 +73,14 @@ export function jobSummary(model, clock) {
     const now = clock();
     const begun = Date.parse(job.job.started_timestamp ?? job.job.timestamp);
     const end = job.ended ? (Date.parse(job.job.finished_timestamp ?? "") || job.endedAt || job.lastAt) : now;
-    set(facts.elapsed, Number.isNaN(begun) ? UNKNOWN : duration(Math.max(0, end - begun) / 1000));
+    setText(facts.elapsed, Number.isNaN(begun) ? UNKNOWN : duration(Math.max(0, end - begun) / 1000));
     const rate = job.ended ? null : nodesPerSecond(job, now);
-    set(facts.rate, rate === null ? UNKNOWN : rate >= 1 ? `${rate.toFixed(1)} nodes/s` : `${(rate * 60).toFixed(1)} nodes/min`);
+    setText(facts.rate, rate === null ? UNKNOWN : rate >= 1 ? `${rate.toFixed(1)} nodes/s` : `${(rate * 60).toFixed(1)} nodes/min`);
     const left = secondsLeft(job, now);
-    set(facts.left, left === null ? UNKNOWN : `about ${rough(left)}`);
+    setText(facts.left, left === null ? UNKNOWN : `about ${rough(left)}`);
     facts.left.title = left === null ? "It is not known yet, or does not follow from the rate" : "By the rate of the last minute";
     const words = job.ended ? "" : [bindingText(job.live?.binding), awayText(job.live?.away_until)].filter(Boolean).join(" ");
-    set(binding, words);
+    setText(binding, words);
     binding.hidden = words === "";
   }
 
@@ -86,20 +88,21 @@ export function jobSummary(model, clock) {
 }
 
 function levelRow(level) {
-  const parts = STATES.map((name) => h("span", { class: `part state-${name}` }));
+  const parts = ORDER.map((name) => h("span", { class: `part state-${name}` }));
   const words = h("span", { class: "level-words" });
   const element = h("li", {}, h("span", { class: "level-name" }, level === 0 ? "at once" : `level ${level + 1}`), h("span", { class: "level-bar", "aria-hidden": "true" }, parts), words);
   return {
     element,
     fill(counts) {
       const waiting = counts[0] + counts[1];
-      parts.forEach((part, state) => {
-        part.style.flexGrow = String(counts[state]);
-        part.hidden = counts[state] === 0;
+      parts.forEach((part, place) => {
+        const number = counts[STATES.indexOf(ORDER[place])];
+        part.style.flexGrow = String(number);
+        part.hidden = number === 0;
       });
-      const said = STATES.map((name, state) => (state > 1 && counts[state] > 0 ? `${number(counts[state])} ${stateText(name)}` : "")).filter(Boolean);
-      if (waiting > 0) said.unshift(`${number(waiting)} waiting`);
-      set(words, said.join(", "));
+      const said = STATES.map((name, state) => (state > 1 && counts[state] > 0 ? `${count(counts[state])} ${stateText(name)}` : "")).filter(Boolean);
+      if (waiting > 0) said.unshift(`${count(waiting)} waiting`);
+      setText(words, said.join(", "));
     },
   };
 }
@@ -113,16 +116,7 @@ function rough(seconds) {
 }
 
 function awayText(until) {
-  return until ? `Those that are not connected are given up at ${time(until)}.` : "";
-}
-
-function number(value) {
-  return value.toLocaleString("en-US");
-}
-
-/** Writes only what is new: an untouched text costs no layout. */
-function set(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  return until ? `Those that are not connected are given up at ${timeText(until)}.` : "";
 }
 
 /**
@@ -134,10 +128,10 @@ function set(element, text) {
 export function legend(model, toggle) {
   const names = ["waiting", ...STATES.slice(RUNNING)];
   const chips = names.map((name) => {
-    const count = h("b", {});
-    const button = h("button", { type: "button", class: "chip", "aria-pressed": "false", "data-state": name }, dotOf(name), h("span", {}, stateText(name)), count);
+    const number = h("b", {});
+    const button = h("button", { type: "button", class: "chip", "aria-pressed": "false", "data-state": name }, dotOf(name), h("span", {}, stateText(name)), number);
     button.addEventListener("click", () => toggle(name));
-    return { name, button, count };
+    return { name, button, number };
   });
   const element = h("div", { class: "legend", role: "group", "aria-label": "Show nodes by state" }, chips.map(({ button }) => button));
   return {
@@ -145,8 +139,8 @@ export function legend(model, toggle) {
     update(chosen) {
       const counts = model().countsByState();
       counts.waiting = counts.new + counts.ready;
-      for (const { name, button, count } of chips) {
-        set(count, number(counts[name]));
+      for (const { name, button, number } of chips) {
+        setText(number, count(counts[name]));
         button.setAttribute("aria-pressed", String(chosen.has(name)));
         button.classList.toggle("none", counts[name] === 0);
       }

@@ -1,7 +1,7 @@
 // The runs of a job over time, drawn on a canvas while it is open, and the same in words.
 
 import { h } from "../dom.js";
-import { duration, time } from "../format.js";
+import { duration, plural, timeText } from "../format.js";
 import { link } from "../router.js";
 import { FINISHED } from "./model.js";
 import { colorsOf } from "./palette.js";
@@ -57,7 +57,7 @@ export function jobTimeline({ model, addressOf, clock }) {
       return;
     }
     const median = summary.median === null ? "" : ` Half of the runs took ${duration(summary.median / 1000)} or less.`;
-    words.textContent = `${summary.started} runs from ${time(summary.from)} on, over ${duration((summary.to - summary.from) / 1000)}; at most ${summary.peak} at once.${median}`;
+    words.textContent = `${plural(summary.started, "run")} from ${timeText(summary.from)} on, over ${duration((summary.to - summary.from) / 1000)}; at most ${summary.peak} at once.${median}`;
     const item = ({ at, time: took }) => h("li", {}, link(addressOf(job.names[at]), job.names[at]), ` ${duration(took / 1000)}`, job.finished[at] > 0 ? "" : " so far");
     // Whoever has the focus on one of the links keeps it.
     if (!longest.contains(document.activeElement)) longest.replaceChildren(...summary.longest.map(item));
@@ -138,7 +138,7 @@ function axis(context, span, left, width, height, colors) {
   context.fillRect(left, height - 20, width - left, 1);
   context.fillStyle = colors.ink;
   context.textAlign = "left";
-  context.fillText(time(span.from), left, height - 6);
+  context.fillText(timeText(span.from), left, height - 6);
   context.textAlign = "right";
   context.fillText(`+${duration((span.to - span.from) / 1000)}`, width, height - 6);
   context.textAlign = "left";

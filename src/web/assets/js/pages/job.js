@@ -1,8 +1,8 @@
 // The page of one job: what it is, how far it is, what failed, its nodes, and what may be done with it.
 //
 // The grid is read once, then events carry it on; whatever they change is drawn once per frame. Nothing is asked again
-// and again. When the page was hidden for long, or events do not fit, the grid is read anew: that is the same way as at
-// the beginning, so nothing can be counted twice.
+// and again. Where events do not fit, and when the job is over, the grid is read anew: that is the same way as at the
+// beginning, so nothing can be counted twice.
 
 import { ApiError, get } from "../api.js";
 import { h } from "../dom.js";
@@ -23,15 +23,13 @@ import { setQuery } from "../router.js";
 import { stream } from "../stream.js";
 import { copyable } from "../ui.js";
 
-/** Hidden for longer than this, the page stops listening: browsers allow few connections to one host. */
-const HIDDEN_FOR = 20_000;
 const SECOND = 1_000;
 /** Pause before the grid is asked for again when the service was not there. */
 const RETRY_AFTER = 2_000;
 
 /** Shows the job. */
 export default async function page({ params, query, main, title, onLeave }) {
-  const view = new JobPage(params.id, query, title);
+  const view = new JobPage(params.id, Object.fromEntries(query), title);
   onLeave(() => view.leave());
   await view.begin(main);
 }
@@ -45,7 +43,6 @@ class JobPage {
   #frame = 0;
   #reading = false;
   #left = false;
-  #hiding = 0;
   #shown = null;
 
   constructor(id, query, title) {
@@ -85,8 +82,6 @@ class JobPage {
     this.#draw(true);
     this.#listen();
     this.ticker = setInterval(() => this.#tick(), SECOND);
-    this.visible = () => this.#seen();
-    document.addEventListener("visibilitychange", this.visible);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.recolor = () => {
       this.grid.recolor();
@@ -103,10 +98,8 @@ class JobPage {
     this.#left = true;
     this.#silence();
     clearInterval(this.ticker);
-    clearTimeout(this.#hiding);
     clearTimeout(this.again);
     cancelAnimationFrame(this.#frame);
-    document.removeEventListener("visibilitychange", this.visible);
     this.scheme?.removeEventListener("change", this.recolor);
     this.theme?.disconnect();
     this.grid.close();
@@ -117,9 +110,9 @@ class JobPage {
     if (this.#model.ended || this.#stream !== null) return;
     const model = this.#model;
     const handlers = {
-      node: (event, { lastEventId }) => this.#took(model.takeNode(lastEventId, event, Date.now())),
-      job: (event, { lastEventId }) => {
-        this.#took(model.takeJob(lastEventId, event));
+      node: (event, id) => this.#took(model.takeNode(id, event, Date.now())),
+      job: (event, id) => {
+        this.#took(model.takeJob(id, event));
         if (model.ended) this.#over();
       },
       live: (live) => {
@@ -154,7 +147,7 @@ class JobPage {
       this.#model.load(grid);
       this.#say("");
       this.#draw(true);
-      if (!document.hidden) this.#listen();
+      this.#listen();
       if (this.panel.name() !== null) this.panel.changed(this.panel.name());
     } catch (error) {
       this.#say(error instanceof ApiError ? error.message : "The service cannot be reached. This page goes on when it is back.");
@@ -164,20 +157,14 @@ class JobPage {
     }
   }
 
+  /** That a connection is lost is said by the frame of all pages. One that will not come back means that the job is over. */
   #connection(state) {
-    if (this.#left) return;
-    this.#say(state === "open" ? "" : "The connection to the service is lost. What you see is as it was then; this page goes on when it is back.");
+    if (state === "over" && !this.#left) this.#over();
   }
 
   #say(words) {
     if (this.line.textContent !== words) this.line.textContent = words;
     this.line.hidden = words === "";
-  }
-
-  #seen() {
-    clearTimeout(this.#hiding);
-    if (document.hidden) this.#hiding = setTimeout(() => this.#silence(), HIDDEN_FOR);
-    else if (this.#stream === null && !this.#model.ended) this.#readAgain();
   }
 
   #took(changed) {
@@ -252,7 +239,7 @@ class JobPage {
 
   #open(name) {
     this.opener = document.activeElement;
-    setQuery({ node: name });
+    setQuery({ node: name }, { push: true });
     this.panel.open(name);
     const at = this.#model.index.get(name);
     if (at !== undefined) this.grid.activate(at);
