@@ -54,8 +54,8 @@ export function calm({ troubles }) {
 /** Logs in by the page for it. */
 export async function logIn(page, { login, password }, next = "/") {
   await page.goto(`/login?next=${encodeURIComponent(next)}`);
-  await page.getByLabel("Login", { exact: true }).fill(login);
-  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByLabel(/^User/).fill(login);
+  await page.getByLabel(/^Password/).fill(password);
   await page.getByRole("button", { name: "Log in" }).click();
   await page.waitForURL((url) => url.pathname !== "/login");
 }

@@ -3,8 +3,8 @@
 import { may, post, session } from "../api.js";
 import { h } from "../dom.js";
 import { navigate } from "../router.js";
-import { button, dialog, toast } from "../ui.js";
-import { forceText, retryChoice, stopText } from "./dialogs.js";
+import { button, confirm, toast } from "../ui.js";
+import { forceText, resumeText, retryChoice, stopText } from "./dialogs.js";
 
 /**
  * Makes the buttons.
@@ -13,10 +13,10 @@ import { forceText, retryChoice, stopText } from "./dialogs.js";
  * @returns {{element: HTMLElement, update: () => void}}
  */
 export function jobActions(id, model) {
-  const stop = button("Stop", { onClick: askStop });
-  const force = button("Stop by force", { danger: true, onClick: askForce });
-  const again = button("Run again", { onClick: askRetry });
-  const resume = button("Let it go on", { primary: true, onClick: askResume });
+  const stop = button("Stop", { icon: "pause", onclick: askStop });
+  const force = button("Stop by force", { kind: "danger", onclick: askForce });
+  const again = button("Run again", { icon: "play", onclick: askRetry });
+  const resume = button("Let it go on", { kind: "primary", onclick: askResume });
   const element = h("div", { class: "job-actions" }, resume, again, stop, force);
 
   function update() {
@@ -32,43 +32,51 @@ export function jobActions(id, model) {
   }
 
   function askStop() {
-    return dialog({
+    return confirm({
       title: `Stop job ${id}?`,
       content: stopText(model()),
-      confirm: "Stop the job",
-      danger: true,
-      action: () => post("/orchestrator/v1/command/stop", { job: id }),
+      label: "Stop the job",
+      kind: "danger",
+      onclick: () => post("/orchestrator/v1/command/stop", { job: id }),
     });
   }
 
   function askForce() {
-    return dialog({
+    return confirm({
       title: `Stop job ${id} by force?`,
       content: forceText(model()),
-      confirm: "End the runs",
-      danger: true,
-      action: () => post("/orchestrator/v1/command/stop", { job: id, force: true }),
+      label: "End the runs",
+      kind: "danger",
+      onclick: () => post("/orchestrator/v1/command/stop", { job: id, force: true }),
     });
   }
 
-  function askRetry() {
+  async function askRetry() {
+    // Pressed again after a lost answer, it is the same job.
+    const key = crypto.randomUUID();
     const { element: content, chosen } = retryChoice(model());
-    return dialog({
+    let made = null;
+    const done = await confirm({
       title: "Run again",
       content,
-      confirm: "Run",
-      async action() {
+      label: "Run",
+      async onclick() {
         const which = chosen();
-        const made = await post(`/bunraku/v1/jobs/${id}/retry`, which ? { which } : {});
-        toast(`Job ${made.job.name} runs them again.`);
-        navigate(`/jobs/${made.job.name}`);
+        made = await post(`/bunraku/v1/jobs/${id}/retry`, which ? { which } : {}, { key });
       },
     });
+    if (!done) return;
+    toast(`Job ${made.job.name} runs them again.`);
+    navigate(`/jobs/${made.job.name}`);
   }
 
-  async function askResume() {
-    await post(`/bunraku/v1/jobs/${id}/resume`, {});
-    toast("The job goes on.");
+  function askResume() {
+    return confirm({
+      title: `Let job ${id} go on?`,
+      content: resumeText(),
+      label: "Let it go on",
+      onclick: () => post(`/bunraku/v1/jobs/${id}/resume`),
+    });
   }
 
   return { element, update };

@@ -1,6 +1,7 @@
 // What one may be asked before a job is stopped, ended by force or run again.
 
 import { h } from "../dom.js";
+import { plural } from "../format.js";
 import { retryable } from "./model.js";
 
 /** What `retry` may be asked for, as in the API; "" is its default. */
@@ -47,6 +48,14 @@ export function forceText(model) {
 }
 
 /**
+ * What it means that a restored job goes on.
+ * @returns {HTMLElement}
+ */
+export function resumeText() {
+  return h("p", {}, "It came back with a backup. What was begun after the backup was made is not known here: nodes that start now may run a second time.");
+}
+
+/**
  * The choice of what runs again.
  * @param {import("./model.js").JobModel} model
  * @returns {{element: HTMLElement, chosen: () => string|null}}
@@ -88,6 +97,4 @@ export function curlFor(origin, job, filter, node) {
   return `${head} '${origin}/orchestrator/v1/jobs/${job}'`;
 }
 
-function nodes(count) {
-  return count === 1 ? "1 node" : `${count.toLocaleString("en-US")} nodes`;
-}
+const nodes = (number) => plural(number, "node");

@@ -1,9 +1,10 @@
 // What failed, in one sentence for all nodes that failed in the same way, while it comes in.
 
 import { get } from "../api.js";
-import { h, setText } from "../dom.js";
+import { h, replace, setText } from "../dom.js";
 import { causeHelp } from "../format.js";
 import { link } from "../router.js";
+import { button, busy, errorBox } from "../ui.js";
 import { groupSentence } from "./causes.js";
 import { badgeOf } from "./words.js";
 
@@ -57,11 +58,11 @@ export function failureList({ job, model, addressOf }) {
     let group = first;
     const sentence = h("span", { class: "failure-sentence" });
     const details = h("div", { class: "failure-details" });
-    const button = h("button", { type: "button", class: "failure-head", "aria-expanded": "false" }, badgeOf(group.state), sentence);
+    const head = h("button", { type: "button", class: "failure-head", "aria-expanded": "false" }, badgeOf(group.state), sentence);
     details.hidden = true;
-    button.addEventListener("click", () => {
+    head.addEventListener("click", () => {
       details.hidden = !details.hidden;
-      button.setAttribute("aria-expanded", String(!details.hidden));
+      head.setAttribute("aria-expanded", String(!details.hidden));
       if (!details.hidden) expand();
     });
 
@@ -69,8 +70,7 @@ export function failureList({ job, model, addressOf }) {
       const names = model().namesOf(group.at, MOST_NAMES);
       const more = group.count - names.length;
       const facts = h("div", { class: "failure-facts" });
-      const ask = h("button", { type: "button", class: "button small" }, "What do they have in common?");
-      ask.addEventListener("click", () => shared(group, facts, ask));
+      const ask = button("What do they have in common?", { onclick: () => shared(group, facts, ask) });
       details.replaceChildren(
         h("p", {}, causeHelp(group.cause)),
         h("ul", { class: "names" }, names.map((name) => h("li", {}, link(addressOf(name), name)))),
@@ -81,7 +81,7 @@ export function failureList({ job, model, addressOf }) {
     }
 
     const item = {
-      element: h("li", {}, button, details),
+      element: h("li", {}, head, details),
       renew(now) {
         const grown = now.count !== group.count;
         group = now;
@@ -94,16 +94,16 @@ export function failureList({ job, model, addressOf }) {
     return item;
   }
 
-  async function shared(group, place, ask) {
-    ask.disabled = true;
-    try {
-      const { groups } = await get(`/bunraku/v1/jobs/${job}/failures`);
-      const found = groups.find((one) => one.cause === group.cause && one.group === group.text);
-      place.replaceChildren(factsOf(found?.facts ?? []));
-    } catch (error) {
-      place.replaceChildren(h("p", { class: "trouble" }, error.message));
-    }
-    ask.disabled = false;
+  function shared(group, place, ask) {
+    return busy(ask, async () => {
+      try {
+        const { groups } = await get(`/bunraku/v1/jobs/${job}/failures`);
+        const found = groups.find((one) => one.cause === group.cause && one.group === group.text);
+        replace(place, factsOf(found?.facts ?? []));
+      } catch (error) {
+        replace(place, errorBox(error));
+      }
+    });
   }
 
   return { element, update };

@@ -1,6 +1,7 @@
 // Which nodes are shown, and how: causes, a text, grid or table.
 
 import { h } from "../dom.js";
+import { button } from "../ui.js";
 import { causeText } from "./words.js";
 
 let made = 0;
@@ -17,9 +18,7 @@ export function filterBar({ filter, show }) {
   const text = h("input", { type: "search", id: `filter-text-${made}`, autocomplete: "off", spellcheck: "false", placeholder: "Name or message" });
   const cause = h("select", { id: `filter-cause-${made}` });
   const views = ["grid", "table"].map((view) => {
-    const button = h("button", { type: "button", class: "button", "data-view": view }, view === "grid" ? "Grid" : "Table");
-    button.addEventListener("click", () => show(view));
-    return button;
+    return button(view === "grid" ? "Grid" : "Table", { "data-view": view, onclick: () => show(view) });
   });
   const found = h("p", { class: "found", role: "status" });
   const element = h(
@@ -52,7 +51,7 @@ export function filterBar({ filter, show }) {
       }
       if (cause.value !== chosen.cause) cause.value = chosen.cause;
       if (document.activeElement !== text && text.value.toLowerCase() !== chosen.text) text.value = chosen.text;
-      for (const button of views) button.setAttribute("aria-pressed", String(button.dataset.view === view));
+      for (const one of views) one.setAttribute("aria-pressed", String(one.dataset.view === view));
       const words = count === model.size ? "" : `${count.toLocaleString("en-US")} of ${model.size.toLocaleString("en-US")} nodes`;
       if (found.textContent !== words) found.textContent = words;
     },

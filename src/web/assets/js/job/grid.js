@@ -127,7 +127,7 @@ export function nodeGrid({ model, describe, open }) {
     active = at;
     mark();
     name();
-    if (!frame.hidden) frame.scrollIntoView?.({ block: "nearest" });
+    if (!frame.hidden && document.activeElement === box) frame.scrollIntoView({ block: "nearest" });
   }
 
   function point(cell) {

@@ -1,8 +1,9 @@
 // What the job is: its number, state, words, and the jobs that it belongs to.
 
 import { h } from "../dom.js";
-import { stateLabel, timeText } from "../format.js";
+import { timeText } from "../format.js";
 import { link } from "../router.js";
+import { badge } from "../ui.js";
 
 /**
  * Makes the head of the page.
@@ -26,8 +27,7 @@ export function jobHead(actions) {
       if (key === shown) return;
       shown = key;
       heading.textContent = titleOf(job);
-      state.textContent = stateLabel(jobState);
-      state.className = `job-state job-state-${jobState}`;
+      state.replaceChildren(badge(jobState));
       description.textContent = job.description ?? "";
       description.hidden = !job.description;
       about.textContent = aboutOf(job);

@@ -1,7 +1,7 @@
 // The nodes as a table of which only the rows in sight exist, whatever their number.
 
 import { h } from "../dom.js";
-import { duration, time } from "../format.js";
+import { duration, timeText } from "../format.js";
 import { link } from "../router.js";
 import { badgeOf, causeText } from "./words.js";
 
@@ -106,7 +106,7 @@ export function nodesTable({ model, addressOf, clock, sort }) {
     if (row.state !== jobs.state[at]) {
       state.replaceChildren(badgeOf(jobs.state[at]));
       cause.textContent = causeText(jobs.causeName(at));
-      started.textContent = jobs.started[at] > 0 ? time(jobs.started[at]) : "";
+      started.textContent = jobs.started[at] > 0 ? timeText(jobs.started[at]) : "";
       message.textContent = jobs.message(at);
       message.title = message.textContent;
     }

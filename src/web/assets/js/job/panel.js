@@ -2,9 +2,9 @@
 
 import { get } from "../api.js";
 import { h } from "../dom.js";
-import { causeHelp, duration, time, timeText } from "../format.js";
+import { causeHelp, count, duration, time, timeText } from "../format.js";
 import { link } from "../router.js";
-import { copyable } from "../ui.js";
+import { button, copyable, errorBox } from "../ui.js";
 import { STATES } from "./model.js";
 import { badgeOf, causeText } from "./words.js";
 
@@ -20,7 +20,7 @@ const MOST_RESOURCES = 500;
  */
 export function nodePanel(job, close) {
   const heading = h("h2", { id: "panel-heading", tabindex: "-1" });
-  const shut = h("button", { type: "button", class: "button", "aria-label": "Close the node" }, "Close");
+  const shut = button("Close", { icon: "close", onclick: close });
   const content = h("div", { class: "panel-content" });
   const element = h("aside", { class: "node-panel", "aria-labelledby": "panel-heading" }, h("header", {}, heading, shut), content);
   element.hidden = true;
@@ -28,7 +28,6 @@ export function nodePanel(job, close) {
   let turn = 0;
   let stale = false;
   let loading = false;
-  shut.addEventListener("click", close);
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
@@ -39,7 +38,7 @@ export function nodePanel(job, close) {
     name = wanted;
     element.hidden = false;
     heading.textContent = wanted;
-    content.replaceChildren(h("p", { class: "quiet" }, "…"));
+    content.replaceChildren(h("p", { class: "quiet" }, "Reading …"));
     if (focus) heading.focus();
     await load();
   }
@@ -52,7 +51,7 @@ export function nodePanel(job, close) {
       const node = await get(`/bunraku/v1/jobs/${job}/nodes/${encodeURIComponent(name)}`);
       if (mine === turn) content.replaceChildren(...partsOf(node));
     } catch (error) {
-      if (mine === turn) content.replaceChildren(h("p", { class: "trouble", role: "alert" }, error.message));
+      if (mine === turn) content.replaceChildren(errorBox(error, load));
     }
     if (mine !== turn) return;
     loading = false;
@@ -140,8 +139,10 @@ const OWN = new Set(["_error", "_output", "_pruned"]);
 function block(label, value) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   const cut = text.length > MOST_OUTPUT;
-  const pre = h("pre", { class: "output", tabindex: "0", role: "region", "aria-label": label }, cut ? text.slice(0, MOST_OUTPUT) : text);
-  return h("div", {}, pre, cut ? h("p", { class: "quiet" }, `The first ${MOST_OUTPUT.toLocaleString("en-US")} of ${text.length.toLocaleString("en-US")} characters.`) : copyable(text));
+  const shown = copyable(cut ? text.slice(0, MOST_OUTPUT) : text);
+  shown.classList.add("output");
+  shown.firstChild.setAttribute("aria-label", label);
+  return h("div", {}, shown, cut ? h("p", { class: "quiet" }, `The first ${count(MOST_OUTPUT)} of ${count(text.length)} characters; the API has all of them.`) : "");
 }
 
 function metrics(values) {

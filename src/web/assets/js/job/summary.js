@@ -23,9 +23,11 @@ export function jobSummary(model, clock) {
   const bar = h("div", { class: "job-bar", role: "progressbar", "aria-label": "Nodes that are over", "aria-valuemin": "0", "aria-valuemax": "100" });
   const parts = ORDER.map((name) => bar.appendChild(h("span", { class: `part state-${name}` })));
   const facts = {};
+  const titles = {};
   const fact = (key, title) => {
     facts[key] = h("dd", {});
-    return h("div", {}, h("dt", {}, title), facts[key]);
+    titles[key] = h("dt", {}, title);
+    return h("div", {}, titles[key], facts[key]);
   };
   const figures = h("dl", { class: "figures" }, fact("elapsed", "Elapsed"), fact("rate", "Rate"), fact("left", "Time left"), fact("running", "Running now"));
   const binding = h("p", { class: "binding", role: "status" });
@@ -74,6 +76,8 @@ export function jobSummary(model, clock) {
     const begun = Date.parse(job.job.started_timestamp ?? job.job.timestamp);
     const end = job.ended ? (Date.parse(job.job.finished_timestamp ?? "") || job.endedAt || job.lastAt) : now;
     setText(facts.elapsed, Number.isNaN(begun) ? UNKNOWN : duration(Math.max(0, end - begun) / 1000));
+    setText(titles.elapsed, job.ended ? "Took" : "Elapsed");
+    for (const key of ["rate", "left", "running"]) facts[key].parentElement.hidden = job.ended;
     const rate = job.ended ? null : nodesPerSecond(job, now);
     setText(facts.rate, rate === null ? UNKNOWN : rate >= 1 ? `${rate.toFixed(1)} nodes/s` : `${(rate * 60).toFixed(1)} nodes/min`);
     const left = secondsLeft(job, now);

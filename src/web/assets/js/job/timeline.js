@@ -3,11 +3,12 @@
 import { h } from "../dom.js";
 import { duration, plural, timeText } from "../format.js";
 import { link } from "../router.js";
-import { FINISHED } from "./model.js";
+import { FINISHED, RUNNING } from "./model.js";
 import { colorsOf } from "./palette.js";
 import { ROWS, areaOf, rowsOf, summaryOf } from "./spans.js";
 
-const AREA_HEIGHT = 180;
+const AREA_HEIGHT = 230;
+const STRIP = 20;
 const ROW_HEIGHT = 14;
 const NAME_WIDTH = 150;
 const NARROW = 500;
@@ -26,6 +27,7 @@ export function jobTimeline({ model, addressOf, clock }) {
   const canvas = h("canvas", { class: "timeline-canvas", "aria-hidden": "true" });
   const words = h("p", { class: "timeline-words", id: "timeline-words" });
   const longest = h("ol", { class: "timeline-longest" });
+  const legend = h("p", { class: "quiet small" }, "The area is how many ran; in the strip under it, starts stand above the line and ends below.");
   const room = h("div", { class: "timeline-room" }, canvas);
   const element = h(
     "details",
@@ -33,6 +35,7 @@ export function jobTimeline({ model, addressOf, clock }) {
     h("summary", {}, h("h2", {}, "Timeline")),
     words,
     room,
+    legend,
     h("h3", {}, "Longest runs"),
     longest,
   );
@@ -66,6 +69,7 @@ export function jobTimeline({ model, addressOf, clock }) {
   function paint(job, now, summary) {
     const colors = colorsOf(element);
     const rows = summary.started <= ROWS ? rowsOf(job, now) : null;
+    legend.hidden = rows !== null;
     const height = rows === null ? AREA_HEIGHT : Math.max(1, rows.length) * ROW_HEIGHT + 20;
     const ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
@@ -93,13 +97,15 @@ export function jobTimeline({ model, addressOf, clock }) {
   };
 }
 
+/** The area of how many ran; under it a strip with the starts above its line and the ends below. */
 function paintArea(context, area, width, height, colors) {
-  const base = height - 20;
+  const base = height - 70;
+  const strip = height - 45;
   const top = 14;
   const scale = (base - top) / Math.max(1, area.peak);
   const slices = area.running.length;
   const step = width / slices;
-  context.fillStyle = colors.states[2];
+  context.fillStyle = colors.states[RUNNING];
   context.beginPath();
   context.moveTo(0, base);
   for (let slice = 0; slice < slices; slice += 1) {
@@ -109,11 +115,14 @@ function paintArea(context, area, width, height, colors) {
   }
   context.lineTo(width, base);
   context.fill();
-  const most = Math.max(1, ...area.starts, ...area.ends);
-  context.fillStyle = colors.states[FINISHED];
-  for (let slice = 0; slice < slices; slice += 1) context.fillRect(slice * step, base, step, -(area.ends[slice] / most) * 24);
+  const most = area.starts.reduce((a, b) => Math.max(a, b), area.ends.reduce((a, b) => Math.max(a, b), 1));
+  for (let slice = 0; slice < slices; slice += 1) {
+    context.fillStyle = colors.states[RUNNING];
+    context.fillRect(slice * step, strip, step, -(area.starts[slice] / most) * STRIP);
+    context.fillStyle = colors.states[FINISHED];
+    context.fillRect(slice * step, strip + 1, step, (area.ends[slice] / most) * STRIP);
+  }
   context.fillStyle = colors.ink;
-  for (let slice = 0; slice < slices; slice += 1) context.fillRect(slice * step, base + 1, step, (area.starts[slice] / most) * 6);
   context.fillText(`${area.peak} at once`, 2, 10);
   axis(context, area, 0, width, height, colors);
 }

@@ -24,6 +24,8 @@ import { stream } from "../stream.js";
 import { copyable } from "../ui.js";
 
 const SECOND = 1_000;
+/** As in css/job.css. */
+const ROOM_BESIDE = "(min-width: 1100px)";
 /** Pause before the grid is asked for again when the service was not there. */
 const RETRY_AFTER = 2_000;
 
@@ -241,6 +243,7 @@ class JobPage {
     this.opener = document.activeElement;
     setQuery({ node: name }, { push: true });
     this.panel.open(name);
+    this.#beside(true);
     const at = this.#model.index.get(name);
     if (at !== undefined) this.grid.activate(at);
     this.#tell();
@@ -248,9 +251,17 @@ class JobPage {
 
   #close() {
     this.panel.hide();
+    this.#beside(false);
     setQuery({ node: null });
     this.#tell();
     if (this.opener?.isConnected) this.opener.focus();
+  }
+
+  /** A panel over the page takes all of it; one beside it leaves it alone. */
+  #beside(open) {
+    this.element.classList.toggle("with-panel", open);
+    const over = open && !matchMedia(ROOM_BESIDE).matches;
+    for (const part of this.element.children) if (part !== this.panel.element) part.inert = over;
   }
 
   /** The API call for what is on the screen. */
