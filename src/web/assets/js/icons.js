@@ -46,7 +46,7 @@ export function icon(name, className = "") {
 }
 
 /**
- * The mark: the three stripes of the curtain, and the crossbar that a puppet hangs from.
+ * The mark: a puppet on its strings, before the three stripes of the curtain.
  * @returns {SVGElement}
  */
 export function mark() {
@@ -54,9 +54,13 @@ export function mark() {
   return svg(
     "svg",
     { class: "mark-logo", viewBox: "0 0 32 32", "aria-hidden": "true", focusable: "false" },
-    svg("clipPath", { id: "mark-clip" }, svg("rect", { width: 32, height: 32, rx: 7 })),
-    svg("g", { "clip-path": "url(#mark-clip)" }, stripe(0, "ink"), stripe(10.7, "leaf"), stripe(21.4, "persimmon")),
-    svg("path", { class: "mark-strings", d: "M7 8h18M9 8l5.5 7.5M23 8l-5.5 7.5" }),
-    svg("circle", { class: "mark-head", cx: 16, cy: 20, r: 5.2 }),
+    stripe(0, "ink"),
+    stripe(10.7, "leaf"),
+    stripe(21.4, "persimmon"),
+    svg("path", { class: "mark-strings", d: "M7 6.5h18M16 6.5v5M8.5 6.5v10M23.5 6.5v10M8.500 18.5l5 3M23.500 18.5l-5 3" }),
+    svg("circle", { class: "mark-puppet", cx: 16, cy: 14.5, r: 3.6 }),
+    svg("path", { class: "mark-puppet", d: "M13.200 19.5h5.6l2.400 7.5h-10.400z" }),
+    svg("circle", { class: "mark-puppet", cx: 8.5, cy: 18, r: 1.8 }),
+    svg("circle", { class: "mark-puppet", cx: 23.5, cy: 18, r: 1.8 }),
   );
 }

@@ -16,7 +16,7 @@ const TABS = [
 ];
 
 const main = h("main", { id: "main", tabindex: "-1" });
-const nav = h("nav", { class: "tabs", "aria-label": "Pages" });
+const nav = h("nav", { class: "tabs", "aria-label": "Main" });
 const account = h("div", { class: "account" });
 const banner = h("div", { class: "banner", role: "status" });
 const header = h("header", { class: "top" }, h("div", { class: "curtain", "aria-hidden": "true" }), h("div", { class: "top-row" }, link("/", { class: "brand" }, mark(), h("span", {}, "bunraku")), nav, account));
