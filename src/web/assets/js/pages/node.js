@@ -85,6 +85,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
     replace(
       body,
       h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), h("p", { class: "summary" }, why.summary), why.reasons.length > 1 ? h("ul", { class: "plain" }, why.reasons.map(reasonItem)) : null),
+      why.reasons.length === 0 ? h("p", { class: "muted" }, "It has been in no job that is still known.") : null,
       runs.map((run, at) => runCard(why.reasons[at], run)),
       h("details", { class: "more" }, h("summary", {}, "The same by the API"), copyable(`curl -sS -H "X-Authentication: $TOKEN" '${location.origin}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`)),
     );
