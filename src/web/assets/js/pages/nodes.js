@@ -1,0 +1,178 @@
+// All nodes that are connected, or were in some job: who is there, since when, and how their last run ended.
+
+import { get, may } from "../api.js";
+import { announce, debounce, h, replace, setText } from "../dom.js";
+import { age, causeLabel, count, plural } from "../format.js";
+import { icon } from "../icons.js";
+import { keepNodes } from "../node-set.js";
+import { link, navigate, setQuery } from "../router.js";
+import { stream } from "../stream.js";
+import { badge, button, emptyState, errorBox } from "../ui.js";
+import { virtualList } from "../virtual.js";
+
+/** After a change of the inventory the list is read anew, at most as often. */
+const REREAD_MILLISECONDS = 5000;
+const TYPE_MILLISECONDS = 120;
+const WRONG = new Set(["failed", "errored"]);
+
+/** Which nodes one may look at. */
+const SHOWN = [
+  { value: "", label: "All", test: () => true },
+  { value: "connected", label: "Connected", test: (node) => node.connected },
+  { value: "away", label: "Away", test: (node) => !node.connected },
+  { value: "failed", label: "Last run failed", test: (node) => WRONG.has(node.last_run?.state) },
+  { value: "contended", label: "Two agents", test: (node) => node.contended },
+];
+
+const byName = (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+const later = (a, b) => (b ?? "").localeCompare(a ?? "");
+const SORTS = {
+  name: { label: "by name", compare: byName },
+  since: { label: "by latest connection", compare: (a, b) => later(a.since, b.since) || byName(a, b) },
+  run: { label: "by latest run", compare: (a, b) => later(a.last_run?.timestamp, b.last_run?.timestamp) || byName(a, b) },
+};
+
+/** @param {import("../router.js").PageContext} ctx */
+export default async function page({ main, title, query, onLeave, signal }) {
+  title("Nodes");
+  const filter = { show: query.get("show") ?? "", text: query.get("text") ?? "", sort: query.get("sort") ?? "name" };
+  let nodes = [];
+  let shown = [];
+  let turn = 0;
+  let readAt = 0;
+  let again = 0;
+  const trouble = h("div", {});
+  const empty = h("div", {});
+  const summary = h("p", { class: "muted" });
+  const list = virtualList({ label: "Nodes", columns: ["Node", "Connection", "Agent", "Last run"], rowHeight: () => (matchMedia("(max-width: 640px)").matches ? 92 : 46), make: nodeRow, onLeave });
+  const box = h("div", { class: "table-box nodes" }, list.element);
+  const tabs = SHOWN.map(({ value, label }) => {
+    const n = h("span", { class: "tab-count" });
+    const input = h("input", { type: "radio", name: "show", value, checked: filter.show === value, onchange: () => choose({ show: value }) });
+    return { n, element: h("label", { class: "segment" }, input, h("span", {}, label, n)) };
+  });
+  const text = h("input", { type: "search", "aria-label": "Find nodes by name", placeholder: "Find by name", value: filter.text, autocomplete: "off", spellcheck: "false" });
+  const typed = debounce(TYPE_MILLISECONDS, () => choose({ text: text.value.trim() }));
+  text.addEventListener("input", typed);
+  const sort = h("select", { "aria-label": "Order", value: filter.sort, onchange: () => choose({ sort: sort.value }) }, Object.entries(SORTS).map(([value, { label }]) => h("option", { value }, label)));
+  const run = button("Run on these", { icon: "play", onclick: runOnShown });
+  run.hidden = !(may("puppet_agent:run") || may("tasks:run"));
+  replace(
+    main,
+    h("div", { class: "page-head" }, h("h1", {}, "Nodes"), summary),
+    h("search", { class: "filters", "aria-label": "Filter nodes" }, h("div", { class: "search-box" }, icon("search"), text), h("fieldset", { class: "segments wrap" }, h("legend", { class: "visually-hidden" }, "Show"), tabs.map(({ element }) => element)), sort, run),
+    trouble,
+    box,
+    empty,
+  );
+
+  let told = null;
+  const live = stream("/bunraku/v1/jobs/changes", {
+    handlers: {
+      inventory({ connected }) {
+        if (told !== null && told !== connected) changed();
+        told = connected;
+      },
+    },
+    onState: (state) => state === "live" && opened++ > 0 && changed(),
+  });
+  let opened = 0;
+  onLeave(() => {
+    live.close();
+    typed.cancel();
+    clearTimeout(again);
+  });
+  await load();
+
+  /** Reads anew now, or once the last reading is long enough ago. */
+  function changed() {
+    if (again) return;
+    again = setTimeout(load, Math.max(0, readAt + REREAD_MILLISECONDS - Date.now()));
+  }
+
+  async function load() {
+    const mine = ++turn;
+    clearTimeout(again);
+    again = 0;
+    readAt = Date.now();
+    try {
+      const { items } = await get("/bunraku/v1/nodes?known=true", { signal });
+      if (mine !== turn) return;
+      const first = nodes.length === 0;
+      nodes = items;
+      replace(trouble);
+      draw();
+      if (first) announce(summary.textContent);
+    } catch (error) {
+      if (mine === turn && error.name !== "AbortError") replace(trouble, errorBox(error, load));
+    }
+  }
+
+  function choose(changes) {
+    Object.assign(filter, changes);
+    setQuery({ show: filter.show, text: filter.text, sort: filter.sort === "name" ? null : filter.sort });
+    draw();
+    announce(`${plural(shown.length, "node")} shown`);
+  }
+
+  function draw() {
+    const part = filter.text.toLowerCase();
+    const named = part === "" ? nodes : nodes.filter(({ name }) => name.toLowerCase().includes(part));
+    SHOWN.forEach(({ test, value }, at) => {
+      const n = named.reduce((sum, node) => sum + (test(node) ? 1 : 0), 0);
+      setText(tabs[at].n, count(n));
+      tabs[at].element.hidden = value === "contended" && n === 0 && filter.show !== value;
+    });
+    const { test } = SHOWN.find(({ value }) => value === filter.show) ?? SHOWN[0];
+    shown = named.filter(test);
+    if (filter.sort !== "name") shown = [...shown].sort((SORTS[filter.sort] ?? SORTS.name).compare);
+    const connected = nodes.reduce((sum, node) => sum + (node.connected ? 1 : 0), 0);
+    setText(summary, `${count(connected)} of ${plural(nodes.length, "node")} connected`);
+    box.hidden = shown.length === 0;
+    run.disabled = shown.length === 0;
+    list.show(shown);
+    if (shown.length > 0) replace(empty);
+    else if (nodes.length === 0) replace(empty, emptyState("No node has ever connected", "Point the agents of your nodes at this service: docs/agents.md tells how, for pxp-agent and for bunraku's own."));
+    else replace(empty, emptyState("No node matches", "Look for another name, or show all.", button("Show all nodes", { onclick: showAll })));
+  }
+
+  function showAll() {
+    text.value = "";
+    box.parentElement.querySelector('input[name="show"][value=""]').checked = true;
+    choose({ show: "", text: "" });
+    text.focus();
+  }
+
+  function runOnShown() {
+    navigate(`/run?${keepNodes(shown.map(({ name }) => name))}`);
+  }
+}
+
+/** A row that shows one node after another. */
+function nodeRow() {
+  const name = link("/nodes", { class: "row-link clip mono" });
+  const connection = h("div", { role: "cell" });
+  const agent = h("div", { role: "cell", class: "muted clip" });
+  const run = h("div", { role: "cell", class: "node-run" });
+  const element = h("div", { class: "virtual-row" }, h("div", { role: "cell" }, name), connection, agent, run);
+  let before = "";
+  return {
+    element,
+    fill(node) {
+      const sign = JSON.stringify(node);
+      if (sign === before) return;
+      before = sign;
+      name.textContent = node.name;
+      name.title = node.name;
+      name.href = `/nodes/${encodeURIComponent(node.name)}`;
+      replace(connection, badge(node.connected ? "connected" : "away", node.connected ? "connected" : "away"), node.since ? h("span", { class: "muted" }, age(node.since)) : null, node.contended ? h("span", { class: "warn", title: "Two agents use this certname" }, icon("warn"), "two agents") : null);
+      agent.textContent = node.agent ?? "";
+      replace(run, lastRun(node.last_run));
+    },
+  };
+}
+
+function lastRun(last) {
+  if (!last) return h("span", { class: "muted" }, "none yet");
+  return [badge(last.state), last.cause ? h("span", { class: "muted" }, causeLabel(last.cause)) : null, link(`/jobs/${last.job}`, { class: "above" }, `job ${last.job}`), h("span", { class: "muted" }, age(last.timestamp))];
+}

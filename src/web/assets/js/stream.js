@@ -1,0 +1,147 @@
+// Server-sent events that come back by themselves: after a lost connection, after a restart of the service, and when a hidden tab
+// is looked at again. While the tab is hidden there is no connection at all.
+
+import { PREFIX, toLogin } from "./api.js";
+import { signal } from "./dom.js";
+
+const FIRST_DELAY = 300;
+const LONGEST_DELAY = 15_000;
+/** A shorter gap is nobody's concern: a stream that ends, a service that starts anew. */
+const GAP_MILLISECONDS = 2000;
+/** Who only looks at another tab for a moment keeps the connection. */
+const HIDDEN_MILLISECONDS = 5000;
+
+/** "live", or "lost" when a stream of the page has been away for more than a moment. */
+export const connection = signal("live");
+
+/** Streams that are away. */
+const away = new Set();
+/** Streams that are not closed. */
+const open = new Set();
+
+/**
+ * Opens a stream.
+ * @param {string} path as in docs/http-api.md, without /ui
+ * @param {{handlers: Record<string, (data: any, id: string) => void>, onState?: (state: "live"|"lost"|"over") => void}} options
+ *   `onState` is called with "live" at every opening: without numbered events, this is when to read anew
+ * @returns {{close: () => void}}
+ */
+export function stream(path, { handlers, onState = () => {} }) {
+  const one = { source: null, timer: 0, gap: 0, delay: FIRST_DELAY, lastId: "", over: false };
+
+  one.connect = () => {
+    clearTimeout(one.timer);
+    if (one.over || one.source || document.hidden) return;
+    const source = new EventSource(PREFIX + from(path, one.lastId));
+    one.source = source;
+    source.onopen = () => {
+      one.delay = FIRST_DELAY;
+      healed(one);
+      onState("live");
+    };
+    source.onerror = () => failed(source.readyState === EventSource.CLOSED);
+    for (const [name, handle] of Object.entries(handlers)) {
+      source.addEventListener(name, (event) => {
+        if (one.source !== source) return;
+        if (event.lastEventId) one.lastId = event.lastEventId;
+        handle(JSON.parse(event.data), event.lastEventId);
+      });
+    }
+  };
+
+  one.drop = () => {
+    clearTimeout(one.timer);
+    one.source?.close();
+    one.source = null;
+  };
+
+  async function failed(refused) {
+    one.drop();
+    // EventSource does not say why it was refused; asking once more does.
+    const status = refused ? await statusOf(PREFIX + from(path, one.lastId)) : 0;
+    if (one.over || one.source) return;
+    if (status === 204) return end("over");
+    if (status === 401) return end("over", toLogin);
+    if (status === 403 || status === 404) return end("over");
+    if (!one.gap) {
+      one.gap = setTimeout(() => {
+        away.add(one);
+        connection.set("lost");
+        onState("lost");
+      }, GAP_MILLISECONDS);
+    }
+    one.timer = setTimeout(one.connect, one.delay * (0.5 + Math.random()));
+    one.delay = Math.min(LONGEST_DELAY, one.delay * 2);
+  }
+
+  function end(state, then) {
+    one.close();
+    onState(state);
+    then?.();
+  }
+
+  one.close = () => {
+    one.over = true;
+    one.drop();
+    open.delete(one);
+    healed(one);
+  };
+
+  open.add(one);
+  one.connect();
+  return { close: one.close };
+}
+
+function healed(one) {
+  clearTimeout(one.gap);
+  one.gap = 0;
+  away.delete(one);
+  if (away.size === 0) connection.set("live");
+}
+
+function from(path, lastId) {
+  if (lastId === "") return path;
+  const [address, query = ""] = path.split("?");
+  const params = new URLSearchParams(query);
+  params.set("start", String(Number(lastId) + 1));
+  return `${address}?${params}`;
+}
+
+async function statusOf(url) {
+  const abort = new AbortController();
+  try {
+    const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, signal: abort.signal, cache: "no-store" });
+    return answer.status;
+  } catch {
+    return 0;
+  } finally {
+    abort.abort();
+  }
+}
+
+let hideTimer = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hideTimer);
+  if (document.hidden) {
+    hideTimer = setTimeout(() => {
+      for (const one of open) {
+        one.drop();
+        clearTimeout(one.gap);
+        one.gap = 0;
+      }
+    }, HIDDEN_MILLISECONDS);
+  } else retryNow();
+});
+window.addEventListener("online", retryNow);
+window.addEventListener("pagehide", () => open.forEach((one) => one.drop()));
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) retryNow();
+});
+
+/** Tries all streams that are away at once. */
+export function retryNow() {
+  for (const one of open) {
+    one.delay = FIRST_DELAY;
+    if (!one.source) one.connect();
+  }
+}
