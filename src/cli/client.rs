@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::deep;
 use super::error::CliError;
 use super::settings::Settings;
 use crate::tls;
+use crate::web::loopback;
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +38,14 @@ pub(crate) fn segment(text: &str) -> String {
 }
 
 impl Client {
+    /// A link to the pages of this server without TLS, for a browser on this machine, as the owner of `token`.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub(crate) fn loopback(&self, token: &SecretString) -> std::io::Result<String> {
+        loopback(&self.url, self.http.clone(), token)
+    }
+
     /// A client for the server of these settings; nothing is sent yet. Proxies are ignored: the server is an internal
     /// one, and a token must not travel through somebody else's machine.
     ///

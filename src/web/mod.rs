@@ -3,12 +3,16 @@
 //! No data passes through here: the pages are clients of the API like any other, through `/ui` (ADR 16). Assets stand under
 //! the digest of them all, so a browser may keep each for ever, and a page never mixes those of two releases.
 
+mod loopback;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
+
+pub use loopback::loopback;
 
 /// The pages, by path; each is the same shell, which looks at its address.
 const PAGES: [&str; 8] = ["/", "/login", "/jobs", "/jobs/{id}", "/run", "/nodes", "/nodes/{certname}", "/schedules"];

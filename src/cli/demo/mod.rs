@@ -178,7 +178,8 @@ async fn set_up(
     let settings = Settings { url: endpoints.url(), token: Some(token.clone()), ca: Some(site.made.ca()) };
     let client = Client::new(&settings)?;
     start(&site, &client, parts).await?;
-    introduce(&site, &token, out);
+    let link = client.loopback(&token).context("no port for the dashboard")?;
+    introduce(&site, &token, &link, out);
     Ok((site, client))
 }
 
@@ -265,13 +266,13 @@ async fn service_end(parts: &mut [Part], out: Output) -> anyhow::Error {
 }
 
 /// Says where everything is, and how to talk to it.
-fn introduce(site: &Site, token: &SecretString, out: Output) {
+fn introduce(site: &Site, token: &SecretString, link: &str, out: Output) {
     let (url, dir, ca) = (site.endpoints.url(), site.made.dir.display(), site.made.ca());
     let nodes = site.certnames();
     if out.is_json() {
         return out.json(&json!({
             "url": url, "broker_url": site.endpoints.broker_uri(), "token": token.expose_secret(), "ca": ca,
-            "dir": site.made.dir, "nodes": nodes, "environment": ENVIRONMENT,
+            "dir": site.made.dir, "nodes": nodes, "environment": ENVIRONMENT, "dashboard": link,
         }));
     }
     let curl = format!(
@@ -280,6 +281,7 @@ fn introduce(site: &Site, token: &SecretString, out: Output) {
         token.expose_secret()
     );
     let body = json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "noop": true});
+    out.line(format!("open   {link} in a browser on this machine: the dashboard, logged in; the link works once"));
     out.line(format!("URL    {url}"));
     out.line(format!("token  {}", token.expose_secret()));
     out.line(format!("nodes  {} in {dir}", nodes.join(", ")));

@@ -264,3 +264,33 @@ async fn jobs_are_found_by_what_people_look_for() {
     let short = viewer.get("/orchestrator/v1/jobs?short=true").await.json();
     assert_eq!(short["items"].as_array().unwrap().len(), 3);
 }
+
+#[actix_web::test]
+async fn the_link_of_a_demo_works_once_and_for_one_browser() {
+    let world = World::empty().await;
+    let config = bunraku::tls::anonymous_client_config(&world.ca.ca()).unwrap();
+    let to_service = reqwest::Client::builder().tls_backend_preconfigured(config).build().unwrap();
+    let link = bunraku::web::loopback(world.nobody().origin(), to_service, &"operator".to_owned().into()).unwrap();
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let base = link.split("/enter/").next().unwrap().to_owned();
+    let get = |path: &str| browser.get(format!("{base}{path}"));
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
+    assert_eq!(status(get("/ui/orchestrator/v1/jobs")).await, 401, "nobody has come by the link");
+    assert_eq!(status(get("/enter/somewhere")).await, 403);
+    let entered = browser.get(&link).send().await.unwrap();
+    assert_eq!((entered.status().as_u16(), &entered.headers()["location"]), (303, &"/".parse().unwrap()));
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(status(browser.get(&link)).await, 410, "it works once");
+    let known = |path: &str| get(path).header("Cookie", &cookie);
+    assert_eq!(known("/ui/bunraku/v1/whoami").send().await.unwrap().json::<Value>().await.unwrap()["login"], "operator");
+    assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Host", "evil.example.com")).await, 403);
+    assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Origin", "http://evil.example.com")).await, 403);
+    assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Sec-Fetch-Site", "cross-site")).await, 403);
+    assert_eq!(status(known("/orchestrator/v1/jobs")).await, 404, "the API itself is not there");
+    let page = get("/").send().await.unwrap();
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src"));
+    let deploy = || browser.post(format!("{base}/ui/orchestrator/v1/command/deploy")).header("Cookie", &cookie);
+    let body = json!({ "environment": "production" });
+    assert_eq!(status(deploy().json(&body)).await, 400, "the service asks for its header");
+    assert_eq!(status(deploy().json(&body).header("X-Bunraku-CSRF", "1")).await, 202);
+}
