@@ -101,7 +101,9 @@ function part(title, ...content) {
 function whyOf(node) {
   const summary = node.why?.summary;
   if (!summary) return "";
-  const reasons = (node.why.reasons ?? []).map(({ text }) => text).filter((text) => text && text !== summary);
+  // What the node's own message says already is not said again.
+  const known = `${summary} ${node.details?.message ?? ""}`;
+  const reasons = (node.why.reasons ?? []).map(({ text }) => text).filter((text) => text && !known.includes(text));
   return part("Why", h("p", {}, summary), reasons.length > 0 ? h("ul", {}, reasons.map((text) => h("li", {}, text))) : "");
 }
 
