@@ -16,4 +16,5 @@ pub mod swarm;
 pub mod telemetry;
 pub mod tls;
 pub mod transport;
+pub mod web;
 pub mod wire;

@@ -1,7 +1,8 @@
 //! Who calls, and what they may do: token → account → roles → rights (API §1.4).
 //!
 //! Handlers name what they need by the extractor that they take: [`Viewer`] and its like want one permission, whatever it
-//! is limited to; [`Caller`] is anybody who is known, and the handler asks for the rest. A token's text lives only as long
+//! is limited to; [`Caller`] is anybody who is known, and the handler asks for the rest. For requests under `/ui`
+//! the token is the one of the cookie, and nothing else counts. A token's text lives only as long
 //! as its hash takes to compute, and tokens are found by their hash: how long that takes says nothing about the text.
 
 use std::future::Future;
@@ -21,6 +22,7 @@ use super::error::ApiError;
 use super::request::Query;
 use super::rights::{Permission, Rights};
 use super::state::State;
+use super::ui::Browser;
 
 /// The header that carries a token.
 pub(crate) const TOKEN_HEADER: &str = "X-Authentication";
@@ -206,17 +208,17 @@ pub(crate) async fn authorize(req: &HttpRequest, permission: Permission) -> Resu
 async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
     let state = req.app_data::<web::Data<State>>().expect("every app is built with a state");
     let rules = state.rules.load();
-    let caller = match presented_token(req) {
-        Some(text) => {
-            let hash = TokenHash::of(&text);
-            let token = check(state, hash).await?;
-            state.accounts.touch_token(token.id, state.now());
-            let roles = if token.role.is_empty() { rules.roles_of(&token.login) } else { vec![token.role.clone()] };
-            let rights = state.rights_by(rules.rights(&roles)).await?;
-            Caller { rights, roles, token, proof: Proof::Token(hash) }
-        }
+    let browser = req.extensions().get::<Browser>().cloned();
+    let by_browser = browser.is_some();
+    let presented = match browser {
+        Some(browser) => browser.session.map(|session| session.token().to_owned()),
+        None => presented_token(req),
+    };
+    let caller = match presented {
+        Some(text) => by_token(state, &text).await?,
         None => {
-            let name = req.conn_data::<Peer>().and_then(|peer| peer.certname.clone());
+            // A browser sends a certificate without being asked to, so it is not enough for one.
+            let name = req.conn_data::<Peer>().and_then(|peer| peer.certname.clone()).filter(|_| !by_browser);
             let known = name.and_then(|name| Some((rules.login_of(name.as_str())?.to_owned(), name.to_string())));
             let (login, name) = known.ok_or_else(|| {
                 ApiError::unauthenticated("puppetlabs.rbac/user-unauthenticated", "Route requires authentication")
@@ -234,6 +236,20 @@ async fn identify(req: &HttpRequest) -> Result<Caller, ApiError> {
     };
     req.extensions_mut().insert(KnownLogin(caller.token.login.clone()));
     Ok(caller)
+}
+
+/// The caller who shows this token.
+///
+/// # Errors
+/// 401 for one that is not valid; the store's.
+pub(crate) async fn by_token(state: &State, text: &str) -> Result<Caller, ApiError> {
+    let hash = TokenHash::of(text);
+    let token = check(state, hash).await?;
+    state.accounts.touch_token(token.id, state.now());
+    let rules = state.rules.load();
+    let roles = if token.role.is_empty() { rules.roles_of(&token.login) } else { vec![token.role.clone()] };
+    let rights = state.rights_by(rules.rights(&roles)).await?;
+    Ok(Caller { rights, roles, token, proof: Proof::Token(hash) })
 }
 
 /// A record like that of a token, for a login that a certificate stands for. Its id follows from the login.

@@ -6,11 +6,10 @@ use bunraku_actors::handle::Preview;
 use bunraku_actors::model::{
     Common, DeployCommand, EnvironmentName, JobId, OnceKey, Reach, Scope, StopMode, TaskCommand,
 };
-use bunraku_actors::ports::{JobRecord, NodeOrder, NodeQuery};
+use bunraku_actors::ports::{JobRecord, NodeQuery};
 use serde_json::json;
 
 use super::auth::Caller;
-use super::document::PAGE;
 use super::links::Links;
 use super::nodes::NodeRows;
 use super::once::{once, remembered};
@@ -100,16 +99,7 @@ async fn permit_stop(state: &State, caller: &Caller, record: &JobRecord) -> Resu
     if reach == Reach::All {
         return Ok(());
     }
-    let query = NodeQuery {
-        job: record.id,
-        states: Vec::new(),
-        order: NodeOrder::Name,
-        descending: false,
-        offset: 0,
-        limit: PAGE,
-        after: None,
-        with_results: false,
-    };
+    let query = NodeQuery { with_results: false, ..NodeQuery::all(record.id) };
     let mut rows = NodeRows::new(state, Some(query), None);
     loop {
         let (nodes, last) = rows.next().await?;
@@ -214,11 +204,11 @@ impl JobCommand {
     /// What it would be.
     ///
     /// # Errors
-    /// The engine's, as if it were carried out; 400 for a task, which has nothing to show but its nodes.
+    /// The engine's, as if it were carried out. The parameters of a task are not looked at.
     pub(super) async fn preview(self, state: &State) -> Result<Preview, ApiError> {
         match self {
             Self::Deploy(command) => Ok(state.orchestrator.preview_deploy(command).await?),
-            Self::Task(_) => Err(ApiError::invalid("task", "a task has no order that could be shown")),
+            Self::Task(command) => Ok(state.orchestrator.preview_task(command).await?),
         }
     }
 

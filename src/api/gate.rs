@@ -13,6 +13,7 @@ use super::auth::TOKEN_HEADER;
 use super::connection::{Peer, Room};
 use super::error::ApiError;
 use super::seats::Seats;
+use super::ui;
 
 /// The longest target of a request, with its query.
 pub(super) const TARGET_BYTES: usize = 8 * 1024;
@@ -61,6 +62,9 @@ fn check(req: &ServiceRequest, extra: bool) -> Option<(ApiError, bool)> {
     if parameters > PARAMETERS {
         let msg = format!("the query must have at most {PARAMETERS} parameters, not {parameters}");
         return Some((ApiError::invalid("query", msg), false));
+    }
+    if let Some(error) = ui::refusal(req) {
+        return Some((error, false));
     }
     ambiguity(req).map(|error| (error, true))
 }

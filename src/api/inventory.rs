@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bunraku_actors::model::CertName;
 use bunraku_actors::ports::Connection;
 use parking_lot::Mutex;
 
 use super::auth::Viewer;
 use super::document::render;
-use super::request::{Body, node_list, read_body};
+use super::known_nodes::KnownNodes;
+use super::request::{Body, Query, node_list, read_body};
 use super::state::State;
 use super::types::{ConnectedNode, InventoryRecord, Items};
 use super::{Answer, ApiError, JSON, ok};
@@ -54,8 +55,13 @@ fn record(state: &State, node: &CertName) -> InventoryRecord {
     InventoryRecord::new(node.as_str(), connection.as_ref(), &state.broker_uri)
 }
 
-/// `GET /bunraku/v1/nodes`: all connected nodes with their agents.
-pub(super) async fn connected(state: web::Data<State>, _: Viewer) -> Answer {
+/// `GET /bunraku/v1/nodes`: all connected nodes with their agents; with `known=true` also those that jobs had lately, and
+/// how their last run ended.
+pub(super) async fn connected(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
     let connections = state.orchestrator.transport().connections();
+    if Query::of(&req).choice("known", &[("true", true), ("false", false)])?.unwrap_or_default() {
+        let known = KnownNodes::read(&state, &connections).await?;
+        return ok(&Items { items: known.into_items() });
+    }
     ok(&Items { items: connections.iter().map(ConnectedNode::from).collect::<Vec<_>>() })
 }

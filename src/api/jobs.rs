@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
+use bunraku_actors::model::JobState;
 use bunraku_actors::ports::{JobOrder, JobQuery, JobRecord, JobStore, Page, StoreError};
 use chrono::{DateTime, Utc};
 
@@ -12,7 +13,7 @@ use super::links::Links;
 use super::paged::{self, Collection, Listing};
 use super::request::{Query, job_id};
 use super::state::State;
-use super::types::{JOB_TYPES, Job, Pagination};
+use super::types::{JOB_TYPES, Job, Pagination, short};
 use super::{Answer, ApiError, observe, ok};
 
 const ORDERS: [(&str, JobOrder); 5] = [
@@ -43,7 +44,9 @@ pub(super) async fn find(req: &HttpRequest, state: &State, id: &str) -> Result<J
 pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer) -> Answer {
     let (query, pagination) = parse(&Query::of(&req))?;
     let store = Arc::clone(state.orchestrator.store());
-    paged::respond(Jobs { store, query, now: state.now(), links: Links::of(&req, &state.options) }, pagination).await
+    let in_short = Query::of(&req).choice("short", &[("true", true), ("false", false)])?.unwrap_or_default();
+    let links = Links::of(&req, &state.options);
+    paged::respond(Jobs { store, query, now: state.now(), links, in_short }, pagination).await
 }
 
 fn parse(query: &Query) -> Result<(Option<JobQuery>, Pagination), ApiError> {
@@ -53,15 +56,19 @@ fn parse(query: &Query) -> Result<(Option<JobQuery>, Pagination), ApiError> {
     if task.is_some() && query.text("type") == Some("deploy") {
         return Err(ApiError::invalid("task", "task cannot be combined with type=deploy: such jobs run no task"));
     }
+    let text = |key: &str| query.text(key).map(str::to_owned);
     let jobs = JobQuery {
-        order,
-        descending,
         offset: pagination.offset,
         limit: pagination.limit,
         kind: kind.flatten(),
         task: task.map(str::to_owned),
         min_finished: query.time("min_finish_timestamp")?,
         max_finished: query.time("max_finish_timestamp")?,
+        state: query.choice("state", &JobState::ALL.map(|state| (state.name(), state)))?,
+        owner: text("owner").filter(|owner| !owner.is_empty()),
+        environment: text("environment"),
+        search: text("search").filter(|search| !search.trim().is_empty()),
+        ..JobQuery::all(order, descending)
     };
     // A type of which we have no jobs matches none.
     Ok((Some(jobs).filter(|_| kind != Some(None)), pagination))
@@ -73,6 +80,8 @@ struct Jobs {
     query: Option<JobQuery>,
     now: DateTime<Utc>,
     links: Links,
+    /// Of long lists of nodes only the beginning is shown.
+    in_short: bool,
 }
 
 #[async_trait(?Send)]
@@ -91,6 +100,7 @@ impl Collection for Jobs {
     }
 
     fn show(&self, record: &JobRecord, json: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(json, &Job::new(record, self.now, &self.links))
+        let job = Job::new(record, self.now, &self.links);
+        if self.in_short { serde_json::to_writer(json, &short(&job)) } else { serde_json::to_writer(json, &job) }
     }
 }

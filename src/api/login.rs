@@ -1,5 +1,5 @@
 //! Logging in and out: `POST /rbac-api/v1/auth/token` as token clients of Puppet Enterprise call it, and
-//! `DELETE /bunraku/v1/session`.
+//! `/bunraku/v1/session`, by which browsers get their cookie and everybody gives up their token.
 //!
 //! A wrong login and a wrong password look alike, in the answer and in the time that it takes. Attempts are counted for
 //! each login and for each address; the computation itself is expensive, and only a few are made at once.
@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -20,9 +20,11 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::accounts::{NewToken, PasswordHash, TokenHash, UserRecord, new_token_text};
-use super::auth::Caller;
+use super::auth::{Caller, by_token};
 use super::request::{Body, LoginRequest, login_request, password, read_body};
 use super::state::State;
+use super::types::WhoAmI;
+use super::ui::{Browser, CSRF_HEADER, Session};
 use super::{Answer, ApiError, audit, ok};
 
 /// Attempts a minute, for each login.
@@ -33,6 +35,9 @@ const FOR_ADDRESS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 const REMEMBERED: usize = 10_000;
 /// So many hashes are computed at once, each with 19 MiB of memory.
 const AT_ONCE: usize = 2;
+
+/// How long a browser stays logged in.
+const SESSION: Duration = Duration::from_secs(12 * 3_600);
 
 /// What keeps guessing slow.
 pub(super) struct Guard {
@@ -108,12 +113,50 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| hash_of("nobody has this pass
 /// Answers a login and a password with a token.
 pub(super) async fn login(req: HttpRequest, state: web::Data<State>, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
-    let request = login_request(&body)?;
-    audit::note(&req, "login", &request.login);
+    let text = new_token(&req, &state, login_request(&body)?).await?;
+    let mut answer = ok(&json!({ "token": text }))?;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// Gives a browser its cookie, for `login` and `password`, or for a `token` that somebody has. Answers as `whoami`.
+pub(super) async fn open_session(req: HttpRequest, state: web::Data<State>, body: Body) -> Answer {
+    // Elsewhere any page could log its visitors in, as somebody else.
+    if req.extensions().get::<Browser>().is_none() {
+        return Err(ApiError::invalid(CSRF_HEADER, "sessions are for browsers: POST /ui/bunraku/v1/session"));
+    }
+    let body = read_body(body, &state.options).await?;
+    let session = match body.text("token")? {
+        Some(token) => Session::new(token.trim().to_owned(), false),
+        None => {
+            let request = LoginRequest { lifetime: Some(SESSION), label: "browser".into(), ..login_request(&body)? };
+            Session::new(new_token(&req, &state, request).await?, true)
+        }
+    };
+    let caller = by_token(&state, session.token()).await?;
+    audit::note(&req, "login", &caller.token.login);
+    let mut answer = ok(&WhoAmI::from(&caller))?;
+    set_cookie(&mut answer, &session.cookie())?;
+    Ok(answer)
+}
+
+fn set_cookie(answer: &mut HttpResponse, cookie: &str) -> Result<(), ApiError> {
+    // What stands in a token that was accepted can stand in a header.
+    let value = HeaderValue::from_str(cookie).map_err(|_| ApiError::invalid("token", "token is no token"))?;
+    answer.headers_mut().insert(SET_COOKIE, value);
+    Ok(())
+}
+
+/// Proves a login and gives it a token.
+///
+/// # Errors
+/// 401 for a wrong one and a revoked one, 429 after too many attempts.
+async fn new_token(req: &HttpRequest, state: &State, request: LoginRequest) -> Result<String, ApiError> {
+    audit::note(req, "login", &request.login);
     let address = req.peer_addr().map(|peer| peer.ip());
     state.guard.admit(&request.login, address)?;
     let LoginRequest { login, password, lifetime, label } = request;
-    let user = proven(&state, &login, password).await?;
+    let user = proven(state, &login, password).await?;
     if user.revoked_at.is_some() {
         let msg = "The user account has been revoked.";
         return Err(ApiError::unauthenticated("puppetlabs.rbac/user-revoked", msg));
@@ -131,9 +174,7 @@ pub(super) async fn login(req: HttpRequest, state: web::Data<State>, body: Body)
     state.accounts.create_token(token, TokenHash::of(&text), now).await?;
     state.accounts.note_login(&user.login, now).await?;
     tracing::info!(login = user.login, "logged in");
-    let mut answer = ok(&json!({ "token": text }))?;
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    Ok(text)
 }
 
 /// The user with this login and password.
@@ -150,10 +191,18 @@ async fn proven(state: &State, login: &str, password: String) -> Result<UserReco
     })
 }
 
-/// Revokes the caller's own token.
-pub(super) async fn logout(state: web::Data<State>, caller: Caller) -> Answer {
-    state.accounts.revoke_token(caller.token.id, state.now()).await?;
-    Ok(HttpResponse::NoContent().finish())
+/// Revokes the caller's own token. A browser loses its cookie; a token that somebody brought to it stays valid.
+pub(super) async fn logout(req: HttpRequest, state: web::Data<State>, caller: Caller) -> Answer {
+    let browser = req.extensions().get::<Browser>().cloned();
+    let brought = browser.as_ref().and_then(|browser| browser.session.as_ref()).is_some_and(|by| !by.made_here);
+    if !brought {
+        state.accounts.revoke_token(caller.token.id, state.now()).await?;
+    }
+    let mut answer = HttpResponse::NoContent().finish();
+    if browser.is_some() {
+        set_cookie(&mut answer, &Session::no_cookie())?;
+    }
+    Ok(answer)
 }
 
 /// Changes the caller's own password; all sessions of the login end.

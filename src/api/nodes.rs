@@ -51,14 +51,11 @@ fn parse(query: &Query, record: &JobRecord) -> Result<(Option<NodeQuery>, Pagina
     pagination.total = total.into();
     pagination.kind.clear();
     let nodes = NodeQuery {
-        job: record.id,
         states: state.flatten().into_iter().collect(),
         order,
         descending,
         offset: pagination.offset,
-        limit: PAGE,
-        after: None,
-        with_results: true,
+        ..NodeQuery::all(record.id)
     };
     Ok((Some(nodes).filter(|_| state != Some(None)), pagination))
 }

@@ -1,4 +1,4 @@
-//! `POST /bunraku/v1/preview`: what a deploy would be, without starting it.
+//! `POST /bunraku/v1/preview`: what a deploy or a task would be, without starting it.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,50 @@ use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::command::JobCommand;
-use super::request::{Body, deploy_command, read_body};
+use super::request::{Body, deploy_command, read_body, task_command};
 use super::rights::Permission;
 use super::state::State;
-use super::{Answer, ok};
+use super::{Answer, ApiError, ok};
 
 /// The most names that are shown of one set; how many there are is always told.
 const NAMES: usize = 100;
 
-/// The nodes of a deploy and their order; refused as the deploy itself would be.
-pub(super) async fn deploy(state: web::Data<State>, caller: Caller, body: Body) -> Answer {
-    caller.must(Permission::RunPuppet)?;
+/// The most groups that are looked at.
+const GROUPS: usize = 50;
+
+/// The nodes of a deploy and their order, or those of a task; refused as the command itself would be. The parameters of a
+/// task are not looked at.
+pub(super) async fn show(state: web::Data<State>, caller: Caller, body: Body) -> Answer {
     let body = read_body(body, &state.options).await?;
-    let mut command = JobCommand::Deploy(deploy_command(&body, caller.owner())?);
+    let mut command = if body.value("task").is_some() {
+        caller.must(Permission::RunTasks)?;
+        JobCommand::Task(task_command(&body, caller.owner())?)
+    } else {
+        caller.must(Permission::RunPuppet)?;
+        JobCommand::Deploy(deploy_command(&body, caller.owner())?)
+    };
     command.permit(&state, &caller.rights, &caller.token.login).await?;
     let preview = command.preview(&state).await?;
-    ok(&view(&preview, &state))
+    let mut shown = view(&preview, &state);
+    let busy = state.orchestrator.store().busy(&preview.nodes).await?;
+    shown["busy"] = some(&busy.iter().collect::<Vec<_>>());
+    shown["groups"] = shares(&state, &caller, &preview.nodes).await?.into();
+    ok(&shown)
+}
+
+/// Of each group that the caller may look at how many of its nodes are among these; groups without any are left out.
+async fn shares(state: &State, caller: &Caller, nodes: &[CertName]) -> Result<Vec<Value>, ApiError> {
+    let groups = state.orchestrator.directory().groups().await?.unwrap_or_default();
+    let may = |name: &str| caller.rights.may_with(Permission::ViewGroups, name);
+    let mut shown = Vec::new();
+    for group in groups.iter().filter(|group| may(&group.name) || may(&group.id.to_string())).take(GROUPS) {
+        let members = state.orchestrator.members(group).await?;
+        let within = members.iter().filter(|member| nodes.binary_search(member).is_ok()).count();
+        if within > 0 {
+            shown.push(json!({ "id": group.id, "name": group.name, "in": within, "of": members.len() }));
+        }
+    }
+    Ok(shown)
 }
 
 fn view(preview: &Preview, state: &State) -> Value {

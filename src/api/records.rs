@@ -177,6 +177,9 @@ pub struct ScheduleSpec {
     /// The first turn.
     pub start: DateTime<Utc>,
     pub recurrence: Recurrence,
+    /// Its turns are passed over until somebody lets it go on.
+    #[serde(default)]
+    pub paused: bool,
     /// Who made it, with whose rights it runs.
     pub owner: Owner,
 }

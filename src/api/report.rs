@@ -5,10 +5,10 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, web};
 use async_trait::async_trait;
 use bunraku_actors::model::JobId;
-use bunraku_actors::ports::{Directory, DirectoryError, NodeOrder, NodeQuery, NodeRecord, StoreError};
+use bunraku_actors::ports::{Directory, DirectoryError, NodeQuery, NodeRecord, StoreError};
 
 use super::auth::Viewer;
-use super::document::{Document, PAGE, Page, Pages};
+use super::document::{Document, Page, Pages};
 use super::nodes::NodeRows;
 use super::state::State;
 use super::types::ReportItem;
@@ -30,34 +30,38 @@ pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer, i
     document.text("]}").respond()
 }
 
-fn all(job: JobId) -> NodeQuery {
-    NodeQuery {
-        job,
-        states: Vec::new(),
-        order: NodeOrder::Name,
-        descending: false,
-        offset: 0,
-        limit: PAGE,
-        after: None,
-        with_results: true,
+struct ReportPages {
+    rows: NodeRows,
+    reports: ReportRows,
+}
+
+impl ReportPages {
+    fn new(state: &State, job: JobId) -> Self {
+        Self { rows: NodeRows::new(state, Some(NodeQuery::all(job)), None), reports: ReportRows::new(state) }
     }
 }
 
-struct ReportPages {
-    rows: NodeRows,
+/// Makes the entries of a report.
+pub(super) struct ReportRows {
     directory: Arc<dyn Directory>,
     /// Why reports could not be had: who did not answer once is not asked again for this document.
     lost: Option<DirectoryError>,
 }
 
-impl ReportPages {
-    fn new(state: &State, job: JobId) -> Self {
-        let directory = Arc::clone(state.orchestrator.directory());
-        Self { rows: NodeRows::new(state, Some(all(job)), None), directory, lost: None }
+impl ReportRows {
+    pub(super) fn new(state: &State) -> Self {
+        Self { directory: Arc::clone(state.orchestrator.directory()), lost: None }
+    }
+
+    /// The entries of these nodes.
+    pub(super) async fn complete(&mut self, records: &[NodeRecord]) -> Vec<ReportItem> {
+        let mut items: Vec<ReportItem> = records.iter().map(ReportItem::from).collect();
+        self.add_events(records, &mut items).await;
+        items
     }
 
     /// Adds the resource events of those runs whose agent did not send them, from whoever keeps the reports.
-    async fn complete(&mut self, records: &[NodeRecord], items: &mut [ReportItem]) {
+    async fn add_events(&mut self, records: &[NodeRecord], items: &mut [ReportItem]) {
         // A run that left all as it was has no events.
         let changed = |record: &NodeRecord| record.result.get("status").is_none_or(|status| status != "unchanged");
         let lacks = |record: &&NodeRecord| record.resource_events.is_empty() && changed(record);
@@ -86,8 +90,7 @@ impl ReportPages {
 impl Pages for ReportPages {
     async fn next(&mut self) -> Result<Page, StoreError> {
         let (records, last) = self.rows.next().await?;
-        let mut items: Vec<ReportItem> = records.iter().map(ReportItem::from).collect();
-        self.complete(&records, &mut items).await;
+        let items = self.reports.complete(&records).await;
         Page::of(items.iter(), last)
     }
 }

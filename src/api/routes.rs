@@ -9,8 +9,9 @@ use actix_web::{HttpRequest, Route};
 use super::error::ApiError;
 use super::rights::Permission;
 use super::{
-    audit, command, drain, environments, events, feed, files, groups, health, inventory, jobs, ledger, live, login,
-    nodes, openapi, plans, preview, report, retry, root, schedules, status, task_targets, tasks, tokens, usage, users,
+    audit, brief, command, drain, environments, events, failures, feed, files, grid, groups, health, inventory, jobs,
+    ledger, live, login, node_of_job, nodes, openapi, plans, preview, report, retry, root, schedules, status,
+    task_targets, tasks, tokens, usage, users, why,
 };
 
 /// Who may call a route.
@@ -115,6 +116,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(PUT put "/bunraku/v1/users/{login}" ACCOUNTS, users::change),
     endpoint!(GET get "/bunraku/v1/access" ACCOUNTS, users::access),
     endpoint!(GET get "/bunraku/v1/whoami" Access::Known, tokens::whoami),
+    endpoint!(POST post "/bunraku/v1/session" Access::Open, login::open_session),
     endpoint!(DELETE delete "/bunraku/v1/session" Access::Known, login::logout),
     endpoint!(PUT put "/bunraku/v1/password" Access::Known, login::change_password),
     endpoint!(GET get "/bunraku/v1/groups" Access::Token(Permission::ViewGroups), groups::list),
@@ -125,11 +127,17 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint!(GET get "/bunraku/v1/drain" VIEWER, drain::show),
     endpoint!(POST post "/bunraku/v1/drain" Access::Token(Permission::Drain), drain::set),
     endpoint!(POST post "/bunraku/v1/ledger/verify" Access::Token(Permission::VerifyLedgers), ledger::verify),
+    endpoint!(GET get "/bunraku/v1/jobs/changes" VIEWER, brief::changes),
     endpoint!(GET get "/bunraku/v1/jobs/{id}/live" VIEWER, live::one),
+    endpoint!(GET get "/bunraku/v1/jobs/{id}/grid" VIEWER, grid::one),
+    endpoint!(GET get "/bunraku/v1/jobs/{id}/events" VIEWER, brief::of_job),
+    endpoint!(GET get "/bunraku/v1/jobs/{id}/failures" VIEWER, failures::list),
+    endpoint!(GET get "/bunraku/v1/jobs/{id}/nodes/{node}" VIEWER, node_of_job::one),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/resume" Access::Token(Permission::ResumeJobs), live::resume),
     endpoint!(POST post "/bunraku/v1/jobs/{id}/retry" VIEWER, retry::retry),
-    endpoint!(POST post "/bunraku/v1/preview" RUN_PUPPET, preview::deploy),
+    endpoint!(POST post "/bunraku/v1/preview" Access::Acting, preview::show),
     endpoint!(GET get "/bunraku/v1/nodes" VIEWER, inventory::connected),
+    endpoint!(GET get "/bunraku/v1/nodes/{node}/why" VIEWER, why::one),
     endpoint!(GET get "/bunraku/v1/docs/{file:.*}" Access::Open, openapi::page),
     endpoint!(GET get "/livez" Access::Open, health::live),
     endpoint!(GET get "/readyz" Access::Open, health::ready),
@@ -151,6 +159,7 @@ pub fn configure(config: &mut ServiceConfig) {
         };
         config.service(resource.default_service(web::to(refuse)));
     }
+    crate::web::configure(config);
     config.default_service(web::to(unknown_route));
 }
 

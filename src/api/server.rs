@@ -31,6 +31,7 @@ use super::observe::observe;
 use super::routes::configure;
 use super::seats::Seats;
 use super::state::{Options, State};
+use super::ui::ui;
 use crate::tls::common_name;
 
 /// Connections that the kernel keeps waiting. Further ones are refused by it.
@@ -110,6 +111,7 @@ fn app(
         .wrap(from_fn(compress))
         .wrap(from_fn(gate))
         .wrap(from_fn(observe))
+        .wrap(from_fn(ui))
         .wrap(NormalizePath::new(TrailingSlash::Trim))
         .configure(configure)
 }

@@ -5,23 +5,29 @@
 //! reads nothing: the socket's own time-out does that (`connection`).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use bunraku_actors::model::{EventRecord, EventSeq, JobId, JobKind};
 use bunraku_actors::ports::{Feed, JobRecord, StoreError};
+use futures_util::Stream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::auth::Caller;
+use super::brief;
 use super::document::PAGE;
 use super::feed::{Kinds, with_job};
 use super::links::Links;
 use super::state::State;
-use super::types::Event;
+use super::types::{Event, LiveView};
 use super::{Answer, ApiError};
+
+/// How often the live state of a job is looked at.
+const LOOKED: Duration = Duration::from_secs(1);
 
 /// Answers with the stream of a job's events after `Last-Event-ID`, else from `start`, else from the first. 204, which
 /// tells browsers not to come back, when the job is over and nothing is left to send.
@@ -32,16 +38,28 @@ pub(super) async fn respond(
     record: JobRecord,
     start: Option<EventSeq>,
 ) -> Answer {
+    let over = record.state.is_terminal();
+    respond_as(req, state, caller, Of::Job(record.id, record.header.kind), over, start).await
+}
+
+/// The same for one of the ways in which the events of a job are told; `over` when the job was when it was looked up.
+pub(super) async fn respond_as(
+    req: &HttpRequest,
+    state: &State,
+    caller: Caller,
+    of: Of,
+    over: bool,
+    start: Option<EventSeq>,
+) -> Answer {
     let resumed = last_event_id(req)?;
     let leave = state.stream().ok_or_else(too_many_streams)?;
     let links = Links::of(req, &state.options);
-    let of = Of::Job(record.id, record.header.kind);
     let mut follower = Follower::new(state, (caller, leave), of, links, resumed.or(start).unwrap_or_default());
     follower.fill().await?;
-    if follower.ready.is_empty() && record.state.is_terminal() {
+    if follower.ready.is_empty() && over {
         return Ok(HttpResponse::NoContent().finish());
     }
-    stream(follower)
+    Ok(stream(follower))
 }
 
 /// Answers with the stream of all jobs' events after `Last-Event-ID`, else from `start`, else with what happens next.
@@ -54,20 +72,24 @@ pub(super) async fn respond_all(req: &HttpRequest, state: &State, caller: Caller
     };
     let mut follower = Follower::new(state, (caller, leave), Of::All(Kinds::default()), links, from);
     follower.fill().await?;
-    stream(follower)
+    Ok(stream(follower))
 }
 
-fn too_many_streams() -> ApiError {
+pub(super) fn too_many_streams() -> ApiError {
     ApiError::unavailable("there are too many event streams")
 }
 
-fn stream(follower: Follower) -> Answer {
-    let chunks = futures_util::stream::try_unfold(follower, Follower::step);
-    Ok(HttpResponse::Ok()
+fn stream(follower: Follower) -> HttpResponse {
+    streaming(futures_util::stream::try_unfold(follower, Follower::step))
+}
+
+/// A stream of events as an answer that nobody in between holds back.
+pub(super) fn streaming(chunks: impl Stream<Item = Result<Bytes, StoreError>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(chunks))
+        .streaming(chunks)
 }
 
 fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
@@ -81,10 +103,12 @@ fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
     Ok(Some(EventSeq(number).next()))
 }
 
-/// Whose events are followed.
-enum Of {
+/// Whose events are followed, and how they are told.
+pub(super) enum Of {
     Job(JobId, JobKind),
     All(Kinds),
+    /// Those of a job in brief, with its live state between them.
+    Brief(JobId),
 }
 
 struct Follower {
@@ -105,6 +129,8 @@ struct Follower {
     over: bool,
     next_comment: Instant,
     next_check: Instant,
+    /// The live state as it was told last, and when to look again.
+    live: (Option<String>, Instant),
 }
 
 impl Follower {
@@ -129,6 +155,7 @@ impl Follower {
             over: false,
             next_comment: Instant::now() + state.options.sse_comment,
             next_check: Instant::now() + state.options.sse_recheck,
+            live: (None, Instant::now()),
             state: state.clone(),
         }
     }
@@ -137,7 +164,7 @@ impl Follower {
     async fn fill(&mut self) -> Result<(), StoreError> {
         let store = self.state.orchestrator.store();
         let page = match self.of {
-            Of::Job(job, _) => store.events(job, self.cursor, PAGE).await?,
+            Of::Job(job, _) | Of::Brief(job) => store.events(job, self.cursor, PAGE).await?,
             Of::All(_) => store.all_events(self.cursor, PAGE).await?,
         };
         self.behind = page.more;
@@ -155,13 +182,13 @@ impl Follower {
     fn take_batch(&mut self, events: &[EventRecord]) {
         for event in events {
             let followed = match self.of {
-                Of::Job(job, _) => event.job == job,
+                Of::Job(job, _) | Of::Brief(job) => event.job == job,
                 Of::All(_) => true,
             };
             if !followed || event.seq < self.cursor {
                 continue;
             }
-            if event.detail.is_null() {
+            if event.detail.is_null() && !matches!(self.of, Of::Brief(_)) {
                 self.behind = true;
                 return;
             }
@@ -171,8 +198,9 @@ impl Follower {
 
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         loop {
-            if !self.ready.is_empty() {
-                let text = self.render().await?;
+            let live = self.live().await?;
+            if !self.ready.is_empty() || live.is_some() {
+                let text = live.unwrap_or_default() + &self.render().await?;
                 self.next_comment = Instant::now() + self.state.options.sse_comment;
                 return Ok(Some((Bytes::from(text), self)));
             }
@@ -198,7 +226,10 @@ impl Follower {
 
     /// Waits for events, for the end of the service, or for the time of a comment or a check.
     async fn wait(&mut self) -> Option<Bytes> {
-        let next_timer = self.next_comment.min(self.next_check);
+        let mut next_timer = self.next_comment.min(self.next_check);
+        if matches!(self.of, Of::Brief(_)) {
+            next_timer = next_timer.min(self.live.1);
+        }
         tokio::select! {
             biased;
             _ = self.closing.changed() => {}
@@ -217,10 +248,36 @@ impl Follower {
         None
     }
 
+    /// The live state of a job that is told in brief, if it is not what was told last.
+    async fn live(&mut self) -> Result<Option<String>, StoreError> {
+        let Of::Brief(job) = self.of else { return Ok(None) };
+        let ends = self.ready.iter().any(|event| event.kind.is_last());
+        if Instant::now() < self.live.1 && !ends {
+            return Ok(None);
+        }
+        self.live.1 = Instant::now() + LOOKED;
+        let view = match self.state.orchestrator.live(job).await {
+            Some(live) => LiveView::from(&live),
+            None => match self.state.orchestrator.store().job(job).await? {
+                Some(record) => LiveView::from(&record),
+                None => return Ok(None),
+            },
+        };
+        let text = serde_json::to_string(&view)
+            .map_err(|error| StoreError::Failed(format!("a live state cannot be rendered: {error}")))?;
+        let known = self.live.0.replace(text.clone());
+        Ok((known.as_ref() != Some(&text)).then(|| format!("event: live\ndata: {text}\n\n")))
+    }
+
     async fn render(&mut self) -> Result<String, StoreError> {
         let mut text = String::new();
         for event in self.ready.drain(..) {
             let data = match &mut self.of {
+                Of::Brief(_) => {
+                    self.over |= event.kind.is_last();
+                    text.push_str(&brief::rendered(&event));
+                    continue;
+                }
                 Of::Job(_, kind) => {
                     self.over |= event.kind.is_last();
                     serde_json::to_string(&Event::new(&event, *kind, &self.links))

@@ -207,16 +207,7 @@ async fn jobs(store: &Arc<dyn JobStore>, wanted: impl Fn(&JobRecord) -> bool) ->
     let mut found = Vec::new();
     let mut offset = 0;
     loop {
-        let query = JobQuery {
-            order: JobOrder::Name,
-            descending: false,
-            offset,
-            limit: Some(JOBS),
-            kind: None,
-            task: None,
-            min_finished: None,
-            max_finished: None,
-        };
+        let query = JobQuery { offset, limit: Some(JOBS), ..JobQuery::all(JobOrder::Name, false) };
         let page = store.jobs(query).await?;
         if page.items.is_empty() {
             return Ok(found);

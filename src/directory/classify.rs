@@ -47,7 +47,7 @@ impl FactsOfAgent {
         Self(Some(Arc::new(ask)))
     }
 
-    fn of(&self, node: &CertName) -> Option<Value> {
+    pub(super) fn of(&self, node: &CertName) -> Option<Value> {
         let text = self.0.as_ref()?(node)?;
         serde_json::from_str(&text).ok()
     }

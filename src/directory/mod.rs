@@ -319,6 +319,11 @@ impl Directory for Sources {
         }
     }
 
+    /// What agents say of their nodes, of those that are connected.
+    async fn facts(&self, nodes: &[CertName]) -> Result<BTreeMap<CertName, Value>, DirectoryError> {
+        Ok(nodes.iter().filter_map(|node| Some((node.clone(), self.of_agents.of(node)?))).collect())
+    }
+
     async fn flush(&self, environment: &EnvironmentName) -> Result<bool, DirectoryError> {
         match &self.puppetserver {
             Some(server) => server.flush(environment).await.map(|()| true),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EventSeq, JobId, JobSpec, NodeCounts};
+use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec, NodeCounts, NodeIndex};
 use bunraku_actors::ports::{
-    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError, UnfinishedJob,
-    Write,
+    BriefNode, EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError,
+    UnfinishedJob, Write,
 };
 
 use super::fault::Fault;
@@ -64,8 +64,24 @@ impl JobStore for Store {
         self.read(move |connection, specs| reader::jobs(connection, specs, &query)).await
     }
 
+    async fn spec(&self, job: JobId) -> Result<Option<Arc<JobSpec>>, StoreError> {
+        self.read(move |connection, specs| match rows::job_record(connection, specs, job)? {
+            Some(_) => specs.spec(connection, job).map(Some),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn brief(&self, job: JobId, from: NodeIndex, limit: u32) -> Result<Vec<BriefNode>, StoreError> {
+        self.read(move |connection, specs| reader::brief(connection, specs, job, from, limit)).await
+    }
+
     async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError> {
         self.read(move |connection, specs| reader::nodes(connection, specs, &query)).await
+    }
+
+    async fn events_of(&self, job: JobId, node: NodeIndex) -> Result<Vec<EventRecord>, StoreError> {
+        self.read(move |connection, specs| reader::events_of(connection, specs, job, node)).await
     }
 
     async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {
@@ -90,6 +106,10 @@ impl JobStore for Store {
             return Ok(Vec::new());
         }
         self.read(move |connection, specs| reader::specs_of(connection, specs, &jobs)).await
+    }
+
+    async fn busy(&self, nodes: &[CertName]) -> Result<Vec<CertName>, StoreError> {
+        Ok(nodes.iter().filter(|node| !self.0.shared.open_runs(node).is_empty()).cloned().collect())
     }
 
     fn subscribe(&self) -> Feed {

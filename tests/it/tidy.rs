@@ -26,6 +26,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "src/api",
         &["crate::store", "crate::broker", "crate::transport", "crate::directory", "crate::agent", "crate::cli"],
     ),
+    ("src/web", &["crate::store", "crate::broker", "crate::transport", "crate::directory", "crate::api", "crate::app"]),
     (
         "src/swarm",
         &["crate::store", "crate::broker", "crate::transport", "crate::directory", "crate::api", "crate::app", "actix"],

@@ -12,13 +12,15 @@ use actix::Addr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Pool;
-use crate::model::{DeployCommand, EnvironmentName, JobId, NodeCounts, RunKey, StopMode, TaskCommand};
+use crate::model::{CertName, DeployCommand, EnvironmentName, JobId, NodeCounts, RunKey, StopMode, TaskCommand};
 use crate::ports::{Clock, Directory, JobStore, NewJob, Transport};
-use crate::supervisor::{Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown, StopJob, Supervisor};
+use crate::supervisor::{AskJobs, Board, CreateJob, Drain, ResumeJobs, SetDrain, Shutdown, StopJob, Supervisor};
 
 pub use crate::job_actor::JobSeed;
 pub use engine::Engine;
-pub use types::{Binding, Glance, Limits, LiveJob, OrchestratorError, Ports, Preview, SlotUsage};
+pub use types::{
+    Binding, Glance, Limits, LiveJob, NodeStanding, OrchestratorError, Ports, Preview, SlotUsage, Standing,
+};
 
 /// How many commands are handled at once; one more is refused as [`OrchestratorError::Busy`]. A permit is held until
 /// the command is done, also when its caller has gone.
@@ -114,6 +116,21 @@ impl Orchestrator {
     /// The live state of a job that is not over; `None` for all others.
     pub async fn live(&self, job: JobId) -> Option<LiveJob> {
         self.board.live(job)
+    }
+
+    /// Where this node stands in every live job that has it, oldest job first.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unavailable`] when the engine has ended or does not answer.
+    pub async fn standings(&self, node: &CertName) -> Result<Vec<NodeStanding>, OrchestratorError> {
+        let asked = self.supervisor.send(AskJobs(node.clone()));
+        within(async {
+            let answers = asked.await.map_err(|_| gone())?;
+            // A job that ends meanwhile gives no answer, and needs none.
+            let answers = futures_util::future::join_all(answers).await;
+            Ok(answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect())
+        })
+        .await
     }
 
     /// `None` when new jobs are taken; else why not, for people.

@@ -60,7 +60,20 @@ impl Orchestrator {
         super::in_time(async {
             let Planned { plan, order, tiers } = self.plan_deploy(&command).await?;
             let tiers = plan::tiers_of(&plan.nodes, &tiers);
-            Ok(Preview { levels: plan::levels(&plan), nodes: plan.nodes, order, tiers })
+            Ok(Preview { levels: plan::levels(plan.nodes.len(), &plan.edges), nodes: plan.nodes, order, tiers })
+        })
+        .await
+    }
+
+    /// The nodes of a task, by whoever may reach as far as it says. Neither the task nor its parameters are looked at.
+    ///
+    /// # Errors
+    /// As the task itself, as far as its nodes go.
+    pub async fn preview_task(&self, command: TaskCommand) -> Result<Preview, OrchestratorError> {
+        super::in_time(async {
+            let plan = self.plan_task(&command).await?;
+            let nodes = plan.nodes.len();
+            Ok(Preview { levels: vec![0; nodes], nodes: plan.nodes, order: Vec::new(), tiers: vec![None; nodes] })
         })
         .await
     }
@@ -90,16 +103,22 @@ impl Orchestrator {
         }
     }
 
-    pub(super) async fn prepare_task(&self, command: TaskCommand) -> Result<NewJob, OrchestratorError> {
+    /// Nodes of a task, if its owner may act on all of them.
+    async fn plan_task(&self, command: &TaskCommand) -> Result<Plan, OrchestratorError> {
         let environment = self.environment(&command.environment).await?;
         if matches!(command.scope, Scope::Application(_) | Scope::WholeEnvironment) {
             let message = "scope of a task must be nodes, query or node_group".to_owned();
             return Err(OrchestratorError::Invalid { key: "scope".into(), message });
         }
-        // Targets first: a command which is refused for them leaves no pinned files behind.
-        let scope = self.resolved(command.scope, Some(&environment)).await?;
+        let scope = self.resolved(command.scope.clone(), Some(&environment)).await?;
         let plan = self.plan(scope, Some(environment), None).await?;
         self.check_reach(&command.common.reach, &plan.nodes).await?;
+        Ok(plan)
+    }
+
+    pub(super) async fn prepare_task(&self, command: TaskCommand) -> Result<NewJob, OrchestratorError> {
+        // Targets first: a command which is refused for them leaves no pinned files behind.
+        let plan = self.plan_task(&command).await?;
         let pinned = self.directory().pin_task(&command.environment, &command.task).await?;
         let task = pinned.ok_or_else(|| OrchestratorError::UnknownTask {
             task: command.task.to_string(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CertName, JobId, JobState, NodeCounts, Scope};
+use crate::model::{CertName, JobId, JobKind, JobState, NodeCounts, NodeState, Scope};
 use crate::ports::{Clock, Directory, DirectoryError, JobStore, StoreError, Transport};
 
 /// What a deploy would be.
@@ -141,6 +141,48 @@ pub enum Binding {
     Dependencies,
 }
 
+/// Where a node of a live job stands, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStanding {
+    pub job: JobId,
+    pub kind: JobKind,
+    /// As committed.
+    pub state: NodeState,
+    pub standing: Standing,
+}
+
+/// Why a node of a live job does not go on by itself at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Its run is over, or it will have none.
+    Over,
+    /// It runs, until then at the latest.
+    Runs {
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        /// Its agent is not connected.
+        away: bool,
+    },
+    /// A stop was accepted: it will not start.
+    Stopping,
+    /// The job was restored from a backup and is not resumed.
+    Restored,
+    /// The service is being drained.
+    Draining,
+    /// It is not connected, and given up then.
+    Away { until: DateTime<Utc> },
+    /// Another run of the same kind has the node; `None`: one that ended without its agent's word.
+    Turn { job: Option<JobId> },
+    /// The job runs as many nodes at once as it may.
+    Concurrency { limit: u32 },
+    /// A shared limit is used up.
+    Slot(SlotUsage),
+    /// So many nodes must finish first; some of them by name.
+    Depends { count: u32, on: Vec<CertName> },
+    /// Nothing: it starts as soon as the service comes to it.
+    Next,
+}
+
 /// How much of a shared limit is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotUsage {
@@ -149,6 +191,24 @@ pub struct SlotUsage {
     /// May pass `of` only by what recovery found committed.
     pub used: u32,
     pub of: u32,
+}
+
+impl SlotUsage {
+    /// Whether it is the limit of that name.
+    pub(crate) fn is_of(&self, binding: Binding) -> bool {
+        let limit = match binding {
+            Binding::ConcurrentCompiles => "concurrent_compiles",
+            Binding::ConcurrentRuns => "concurrent_runs",
+            Binding::ConcurrentTasks => "concurrent_tasks",
+            Binding::Concurrency
+            | Binding::Restored
+            | Binding::Draining
+            | Binding::NodeTurn
+            | Binding::Connection
+            | Binding::Dependencies => return false,
+        };
+        self.limit == limit
+    }
 }
 
 /// The engine at a glance: what is committed of the jobs that are not over. Costs no work per node.

@@ -277,6 +277,8 @@ impl JobActor {
                 self.time_passed();
             }
             Control::Resume => self.resume(),
+            // Whoever asked may have gone.
+            Control::Why(node, reply) => drop(reply.send(self.standing(&node))),
             Control::GiveWay => self.break_down(ctx),
             Control::Retire => {
                 self.commit_decided();

@@ -71,6 +71,11 @@ impl Ledger {
         self.counts
     }
 
+    /// The committed state of a node.
+    pub(super) fn node(&self, node: NodeIndex) -> NodeState {
+        self.nodes[node.at()]
+    }
+
     /// The committed state.
     pub(super) fn state(&self) -> JobState {
         self.state

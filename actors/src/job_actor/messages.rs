@@ -1,6 +1,9 @@
-//! What the Supervisor and a job tell each other. All of it travels through inboxes; nobody waits for a reply.
+//! What the Supervisor and a job tell each other. All of it travels through inboxes; no actor waits for a reply.
 
-use crate::model::{JobId, NodeCounts, StopMode, TransactionId};
+use tokio::sync::oneshot;
+
+use crate::handle::NodeStanding;
+use crate::model::{CertName, JobId, NodeCounts, StopMode, TransactionId};
 use crate::ports::Held;
 
 /// Names a stop that someone waits for.
@@ -22,6 +25,8 @@ pub(crate) enum Control {
     Leave,
     /// Show that you are alive: note this number, and look after your runs.
     Beat(u64),
+    /// Tell where this node stands; `None` when the job has no such node.
+    Why(CertName, oneshot::Sender<Option<NodeStanding>>),
     /// What you show is not what is stored: give way to another actor, which begins from the store.
     GiveWay,
     /// The Supervisor has taken note that the job is over and will send nothing more.

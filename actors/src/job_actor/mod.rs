@@ -6,6 +6,7 @@ mod messages;
 mod restored;
 mod runs;
 mod seed;
+mod standing;
 mod starts;
 mod window;
 

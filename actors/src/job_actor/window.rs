@@ -8,6 +8,17 @@ use chrono::{DateTime, Utc};
 
 use crate::model::NodeIndex;
 
+/// Where a waiting node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is looked at as soon as there is a slot.
+    Ready,
+    /// It waits for the end of another run on the same node.
+    Turn,
+    /// It is not connected, and given up then.
+    Away(DateTime<Utc>),
+}
+
 /// The waiting nodes, each in one of the three places.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -29,6 +40,17 @@ impl Window {
     /// The next node to look at.
     pub(super) fn next(&mut self) -> Option<NodeIndex> {
         self.ready.pop_first()
+    }
+
+    /// Where the node is, if it waits.
+    pub(super) fn place(&self, node: NodeIndex) -> Option<Place> {
+        if self.ready.contains(&node) {
+            return Some(Place::Ready);
+        }
+        if self.turns.contains(&node) {
+            return Some(Place::Turn);
+        }
+        self.away.get(&node).map(|until| Place::Away(*until))
     }
 
     /// How many could be looked at.

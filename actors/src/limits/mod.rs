@@ -165,6 +165,11 @@ impl Pool {
         book.class(kind).adopt_runs(job, held, compiling);
     }
 
+    /// The job that has the node's turn; `None` when a hold has it, or nobody.
+    pub(crate) fn turn_of(&self, kind: JobKind, node: &CertName) -> Option<JobId> {
+        self.0.lock().turns.owner(kind, node)
+    }
+
     /// How much of each shared limit is used.
     pub(crate) fn usage(&self) -> Vec<SlotUsage> {
         let book = self.0.lock();

@@ -73,6 +73,11 @@ impl Turns {
         false
     }
 
+    /// The job whose run has the turn; `None` for a hold, and when it is free.
+    pub(super) fn owner(&self, kind: JobKind, node: &CertName) -> Option<JobId> {
+        self.0.get(&(kind, node.clone())).and_then(|turn| turn.job)
+    }
+
     /// Takes the turn whatever stands there; `job` is `None` for a hold.
     pub(super) fn adopt(&mut self, kind: JobKind, node: &CertName, job: Option<JobId>) {
         let turn = self.0.entry((kind, node.clone())).or_default();

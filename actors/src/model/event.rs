@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CertName, EventSeq, JobId, NodeState};
+use super::{Cause, CertName, EventSeq, JobId, NodeState};
 
 /// The type of a job event (orchestrator API, §12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +94,8 @@ pub struct EventRecord {
     pub at: DateTime<Utc>,
     /// The node that it is about.
     pub node: Option<CertName>,
+    /// Why the node did not finish, for the events that say so.
+    pub cause: Option<Cause>,
     /// What `details.detail` shows for a node, and what `details` shows for a job event.
     pub detail: Value,
     /// The sentence for people.

@@ -3,6 +3,7 @@
 //! No clock, no randomness, no runtime, no HTTP shapes. What derives serde does so for the event log and the store.
 
 mod action;
+mod common;
 mod counts;
 mod event;
 mod ids;
@@ -17,6 +18,7 @@ mod shown;
 mod target;
 
 pub use action::{Action, DeployAction, DeployOptions, InputMethod, TaskAction, TaskFile};
+pub use common::common_message;
 pub use counts::{CauseCounts, NodeCounts};
 pub use event::{EventKind, EventRecord};
 pub use ids::{

@@ -10,7 +10,7 @@ mod schedule;
 mod tiers;
 
 pub use graph::{Plan, build};
-pub use levels::levels;
+pub use levels::{levels, waits_for};
 pub use resolve::{ResolveError, resolve};
 pub use schedule::Schedule;
 pub use tiers::tiers_of;

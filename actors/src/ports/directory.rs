@@ -190,6 +190,11 @@ pub trait Directory: Send + Sync + 'static {
         Ok(BTreeMap::new())
     }
 
+    /// What is known of these nodes, each a JSON object; nodes of which nothing is known are left out.
+    async fn facts(&self, _nodes: &[CertName]) -> Result<BTreeMap<CertName, Value>, DirectoryError> {
+        Ok(BTreeMap::new())
+    }
+
     /// Sees to it that the code of an environment is read again by who keeps it in memory; false where nobody does.
     async fn flush(&self, _environment: &EnvironmentName) -> Result<bool, DirectoryError> {
         Ok(false)

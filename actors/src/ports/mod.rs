@@ -14,8 +14,8 @@ pub use directory::{
     PlanSummary, SourceHealth, TaskDetail, TaskSummary,
 };
 pub use store::{
-    EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage, NodeQuery,
-    NodeRecord, Page, Refusal, Restoration, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
+    BriefNode, EventPage, Feed, Held, JobOrder, JobQuery, JobRecord, JobStore, NewJob, NodeCursor, NodeOrder, NodePage,
+    NodeQuery, NodeRecord, Page, Refusal, Restoration, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
 };
 pub use transport::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
 

@@ -184,6 +184,34 @@ pub struct JobQuery {
     pub task: Option<String>,
     pub min_finished: Option<DateTime<Utc>>,
     pub max_finished: Option<DateTime<Utc>>,
+    pub state: Option<JobState>,
+    /// The owner's login.
+    pub owner: Option<String>,
+    /// The environment's name; `""` for jobs without one.
+    pub environment: Option<String>,
+    /// A part of the task's name, the owner's login, the environment's name or the number, in whatever case.
+    pub search: Option<String>,
+}
+
+impl JobQuery {
+    /// All jobs.
+    #[must_use]
+    pub fn all(order: JobOrder, descending: bool) -> Self {
+        Self {
+            order,
+            descending,
+            offset: 0,
+            limit: None,
+            kind: None,
+            task: None,
+            min_finished: None,
+            max_finished: None,
+            state: None,
+            owner: None,
+            environment: None,
+            search: None,
+        }
+    }
 }
 
 /// A part of a list, with the number of all matching records.
@@ -211,6 +239,8 @@ pub struct NodeCursor(pub String);
 #[derive(Debug, Clone)]
 pub struct NodeQuery {
     pub job: JobId,
+    /// This node alone.
+    pub only: Option<CertName>,
     /// Empty: all states.
     pub states: Vec<NodeState>,
     pub order: NodeOrder,
@@ -225,12 +255,42 @@ pub struct NodeQuery {
     pub with_results: bool,
 }
 
+impl NodeQuery {
+    /// All nodes of a job by name, with their results, a page at a time.
+    #[must_use]
+    pub fn all(job: JobId) -> Self {
+        Self {
+            job,
+            only: None,
+            states: Vec::new(),
+            order: NodeOrder::Name,
+            descending: false,
+            offset: 0,
+            limit: 1_000,
+            after: None,
+            with_results: true,
+        }
+    }
+}
+
 /// One page of nodes.
 #[derive(Debug, Clone)]
 pub struct NodePage {
     pub items: Vec<NodeRecord>,
     /// `None` after the last page.
     pub next: Option<NodeCursor>,
+}
+
+/// A node of a job, without what its run left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BriefNode {
+    pub node: NodeIndex,
+    pub state: NodeState,
+    pub cause: Option<Cause>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Of its last event, where it did not finish; else `""`.
+    pub message: String,
 }
 
 /// What recovery must know of one node of an unfinished job.
@@ -350,11 +410,21 @@ pub trait JobStore: Send + Sync + 'static {
     /// more follow, but never none.
     async fn jobs(&self, query: JobQuery) -> Result<Page<JobRecord>, StoreError>;
 
+    /// What was fixed of a job when it was created.
+    async fn spec(&self, job: JobId) -> Result<Option<Arc<JobSpec>>, StoreError>;
+
+    /// Nodes of a job in brief, by index from `from` on, at most `limit` (at most 1,000); none behind the last, and none
+    /// of an unknown job.
+    async fn brief(&self, job: JobId, from: NodeIndex, limit: u32) -> Result<Vec<BriefNode>, StoreError>;
+
     /// A page of a job's nodes; empty for an unknown job.
     async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError>;
 
     /// Events of a job with `seq >= start`, ascending, at most `limit` (at most 1,000), fewer where they are large.
     async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError>;
+
+    /// The events of one node of a job.
+    async fn events_of(&self, job: JobId, node: NodeIndex) -> Result<Vec<EventRecord>, StoreError>;
 
     /// Events of all jobs with `seq >= start`, else as [`JobStore::events`].
     async fn all_events(&self, start: EventSeq, limit: u32) -> Result<EventPage, StoreError>;
@@ -367,6 +437,17 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// The specifications of all jobs in which this node has a committed start and no end.
     async fn open_runs(&self, node: &CertName) -> Result<Vec<Arc<JobSpec>>, StoreError>;
+
+    /// Those of these nodes that have a committed start without an end in some job.
+    async fn busy(&self, nodes: &[CertName]) -> Result<Vec<CertName>, StoreError> {
+        let mut busy = Vec::new();
+        for node in nodes {
+            if !self.open_runs(node).await?.is_empty() {
+                busy.push(node.clone());
+            }
+        }
+        Ok(busy)
+    }
 
     /// Events as they are committed, from now on.
     fn subscribe(&self) -> Feed;

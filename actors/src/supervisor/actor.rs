@@ -22,7 +22,7 @@ use crate::ports::{JobRecord, NewJob, Refusal, Restoration, RunSignal, StoreErro
 
 use super::board::{Board, Drain, Readiness};
 use super::holds::Holds;
-use super::messages::{CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};
+use super::messages::{AskJobs, CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};
 use super::sweep::{BEAT, Sweep};
 
 /// Starts a job's actor, on whichever thread.
@@ -351,6 +351,20 @@ impl Handler<ResumeJobs> for Supervisor {
         let jobs: Vec<&Entry> = self.jobs.iter().filter(|(job, _)| meant(job)).map(|(_, entry)| entry).collect();
         jobs.iter().for_each(|entry| entry.control.send(Control::Resume));
         MessageResult(jobs.len())
+    }
+}
+
+impl Handler<AskJobs> for Supervisor {
+    type Result = MessageResult<AskJobs>;
+
+    fn handle(&mut self, AskJobs(node): AskJobs, _ctx: &mut Self::Context) -> Self::Result {
+        let ask = |entry: &Entry| {
+            let (reply, answer) = oneshot::channel();
+            entry.control.send(Control::Why(node.clone(), reply));
+            answer
+        };
+        // One that is being rebuilt would not answer.
+        MessageResult(self.jobs.values().filter(|entry| entry.beat.is_some()).map(ask).collect())
     }
 }
 

@@ -2,10 +2,10 @@
 //! when the command is done, also when nobody waits for the answer any more.
 
 use actix::Message;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::handle::OrchestratorError;
-use crate::model::{JobId, NodeCounts, StopMode};
+use crate::handle::{NodeStanding, OrchestratorError};
+use crate::model::{CertName, JobId, NodeCounts, StopMode};
 use crate::ports::NewJob;
 
 use super::board::Drain;
@@ -36,6 +36,11 @@ pub(crate) struct SetDrain(pub(crate) Drain);
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct ResumeJobs(pub(crate) Option<JobId>);
+
+/// Asks every live job where this node stands. The reply is what each of them will answer, oldest job first.
+#[derive(Message)]
+#[rtype(result = "Vec<oneshot::Receiver<Option<NodeStanding>>>")]
+pub(crate) struct AskJobs(pub(crate) CertName);
 
 /// Stops all actors after what they decided is committed. The reply comes when they are gone.
 #[derive(Message)]

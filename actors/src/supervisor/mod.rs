@@ -10,4 +10,4 @@ mod sweep;
 
 pub(crate) use actor::{SpawnJob, Supervisor, SupervisorSeed};
 pub(crate) use board::{Board, Drain};
-pub(crate) use messages::{CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};
+pub(crate) use messages::{AskJobs, CreateJob, ResumeJobs, SetDrain, Shutdown, StopJob};

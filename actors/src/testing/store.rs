@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::model::{
-    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeCounts, NodeState, StopMode,
+    CertName, EventRecord, EventSeq, JobHeader, JobId, JobSpec, JobState, NodeCounts, NodeIndex, NodeState, StopMode,
     TransactionId,
 };
 use crate::ports::{
-    EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page, Restoration,
-    StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
+    BriefNode, EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, NodeRecord, Page,
+    Restoration, StateSpan, StoreError, StoredNode, UnfinishedJob, Write,
 };
 
 /// How many batches of events a slow follower may be behind before it is cut off.
@@ -259,8 +259,23 @@ impl JobStore for MemoryStore {
         Ok(self.rows.lock().list(&query))
     }
 
+    async fn spec(&self, job: JobId) -> Result<Option<Arc<JobSpec>>, StoreError> {
+        Ok(self.rows.lock().jobs.get(&job).map(|row| Arc::clone(&row.spec)))
+    }
+
+    async fn brief(&self, job: JobId, from: NodeIndex, limit: u32) -> Result<Vec<BriefNode>, StoreError> {
+        Ok(self.rows.lock().brief(job, from, limit))
+    }
+
     async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError> {
         Ok(self.rows.lock().nodes(&query))
+    }
+
+    async fn events_of(&self, job: JobId, node: NodeIndex) -> Result<Vec<EventRecord>, StoreError> {
+        let rows = self.rows.lock();
+        let name = rows.jobs.get(&job).map(|row| row.spec.node(node).clone());
+        let of_node = |event: &&EventRecord| event.job == job && event.node == name;
+        Ok(rows.events.iter().filter(of_node).cloned().collect())
     }
 
     async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {

@@ -4,8 +4,10 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use crate::model::JobId;
-use crate::ports::{JobOrder, JobQuery, JobRecord, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord, Page};
+use crate::model::{JobId, NodeIndex, NodeState};
+use crate::ports::{
+    BriefNode, JobOrder, JobQuery, JobRecord, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord, Page,
+};
 
 use super::store::Rows;
 
@@ -43,8 +45,23 @@ impl Rows {
         NodePage { items, next }
     }
 
+    pub(super) fn brief(&self, job: JobId, from: NodeIndex, limit: u32) -> Vec<BriefNode> {
+        let rows = self.jobs.get(&job).into_iter().flat_map(|job| &job.nodes);
+        let shown = rows.map(|row| &row.shown).filter(|node| node.node >= from);
+        let brief = shown.map(|node| BriefNode {
+            node: node.node,
+            state: node.state,
+            cause: node.cause,
+            started_at: node.started_at,
+            finished_at: node.finished_at,
+            message: if is_short_of(node.state) { node.message.clone() } else { String::new() },
+        });
+        brief.take(limit as usize).collect()
+    }
+
     fn matching(&self, job: JobId, query: &NodeQuery) -> Vec<NodeRecord> {
         let rows = self.jobs.get(&job).into_iter().flat_map(|job| &job.nodes);
+        let rows = rows.filter(|row| query.only.as_ref().is_none_or(|only| row.shown.name == *only));
         let wanted = rows.filter(|row| query.states.is_empty() || query.states.contains(&row.stored.state));
         wanted
             .map(|row| {
@@ -59,12 +76,26 @@ impl Rows {
     }
 }
 
+/// Whether a node of that state is over and did not finish.
+fn is_short_of(state: NodeState) -> bool {
+    matches!(state, NodeState::Failed | NodeState::Errored | NodeState::Skipped)
+}
+
 fn matches(job: &JobRecord, query: &JobQuery) -> bool {
+    let (owner, environment) =
+        (&job.header.owner.login, job.header.environment.as_ref().map_or("", |name| name.as_str()));
     let task = job.header.task.as_ref().map_or("", |task| task.as_str());
     query.kind.is_none_or(|kind| job.header.job_type() == kind)
         && query.task.as_deref().is_none_or(|part| !task.is_empty() && task.contains(part))
         && query.min_finished.is_none_or(|min| job.finished_at.is_some_and(|at| at >= min))
         && query.max_finished.is_none_or(|max| job.finished_at.is_some_and(|at| at <= max))
+        && query.state.is_none_or(|state| job.state == state)
+        && query.owner.as_ref().is_none_or(|wanted| wanted == owner)
+        && query.environment.as_ref().is_none_or(|wanted| wanted == environment)
+        && query.search.as_ref().is_none_or(|part| {
+            let part = part.to_lowercase();
+            [task, owner, environment, &job.id.to_string()].iter().any(|text| text.to_lowercase().contains(&part))
+        })
 }
 
 fn compare_jobs(a: &JobRecord, b: &JobRecord, order: JobOrder) -> Ordering {

@@ -235,7 +235,9 @@ impl Rows {
         message: String,
     ) -> EventSeq {
         let seq = EventSeq(self.events.len() as u64 + 1);
-        self.events.push(EventRecord { seq, job, kind, at, node, detail, message });
+        let of = |name: &CertName| self.jobs.get(&job)?.nodes.iter().find(|row| row.shown.name == *name)?.stored.cause;
+        let cause = node.as_ref().filter(|_| kind != EventKind::NodeRunning).and_then(of);
+        self.events.push(EventRecord { seq, job, kind, at, node, cause, detail, message });
         seq
     }
 }

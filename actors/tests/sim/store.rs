@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bunraku_actors::model::{CertName, EventSeq, JobId, JobSpec, NodeCounts};
+use bunraku_actors::model::{CertName, EventRecord, EventSeq, JobId, JobSpec, NodeCounts, NodeIndex};
 use bunraku_actors::ports::{
-    Clock as _, EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page, StoreError,
-    UnfinishedJob, Write,
+    BriefNode, Clock as _, EventPage, Feed, Held, JobQuery, JobRecord, JobStore, NewJob, NodePage, NodeQuery, Page,
+    StoreError, UnfinishedJob, Write,
 };
 use bunraku_actors::testing::MemoryStore;
 
@@ -121,8 +121,20 @@ impl JobStore for SimStore {
         self.inner.jobs(query).await
     }
 
+    async fn spec(&self, job: JobId) -> Result<Option<Arc<JobSpec>>, StoreError> {
+        self.inner.spec(job).await
+    }
+
+    async fn brief(&self, job: JobId, from: NodeIndex, limit: u32) -> Result<Vec<BriefNode>, StoreError> {
+        self.inner.brief(job, from, limit).await
+    }
+
     async fn nodes(&self, query: NodeQuery) -> Result<NodePage, StoreError> {
         self.inner.nodes(query).await
+    }
+
+    async fn events_of(&self, job: JobId, node: NodeIndex) -> Result<Vec<EventRecord>, StoreError> {
+        self.inner.events_of(job, node).await
     }
 
     async fn events(&self, job: JobId, start: EventSeq, limit: u32) -> Result<EventPage, StoreError> {

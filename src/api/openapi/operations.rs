@@ -120,6 +120,34 @@ fn preview() -> Value {
     }))
 }
 
+fn grid() -> Value {
+    let texts = || json!({ "type": "array", "items": text() });
+    object(json!({
+        "job": named("Job"), "live": named("LiveView"), "next-events": text(), "states": texts(), "causes": texts(),
+        "groups": texts(), "levels": { "type": "integer" }, "nodes": any_object(),
+    }))
+}
+
+fn failures() -> Value {
+    object(json!({ "groups": { "type": "array", "items": any_object() } }))
+}
+
+fn nodes() -> Value {
+    let node = object(json!({
+        "name": text(), "since": { "type": ["string", "null"] }, "agent": { "type": ["string", "null"] },
+        "native": { "type": "boolean" }, "contended": { "type": "boolean" },
+    }));
+    object(json!({ "items": { "type": "array", "items": node } }))
+}
+
+fn why() -> Value {
+    let reason =
+        object(json!({ "job": text(), "state": text(), "reason": text(), "text": text(), "details": any_object() }));
+    object(json!({
+        "node": text(), "connected": { "type": "boolean" }, "summary": text(), "reasons": { "type": "array", "items": reason },
+    }))
+}
+
 fn flushed() -> Value {
     object(json!({ "environment": text(), "flushed": { "type": "boolean" } }))
 }
@@ -325,6 +353,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     send("PUT /bunraku/v1/users/{login}", "Change a user", requests::user_change, 200, || named("UserView")),
     ask("GET /bunraku/v1/access", "Who may do what, and why", requests::ACCESS, access),
     ask("GET /bunraku/v1/whoami", "Who you are", &[], || named("WhoAmI")),
+    send("POST /bunraku/v1/session", "Log a browser in", requests::session, 200, || named("WhoAmI"))
+        .errors(&[401, 429]),
     Operation {
         route: "DELETE /bunraku/v1/session",
         summary: "Log out",
@@ -356,11 +386,30 @@ pub(super) const OPERATIONS: &[Operation] = &[
         named("LedgerReport")
     })
     .errors(&[404]),
+    Operation {
+        ok: (200, Answer::Text("text/event-stream")),
+        ..ask("GET /bunraku/v1/jobs/changes", "Jobs as they change", &[], any_object)
+    },
     ask("GET /bunraku/v1/jobs/{id}/live", "What a job waits for", &[], || named("LiveView")),
+    ask("GET /bunraku/v1/jobs/{id}/grid", "All of its nodes at a glance", &[], grid),
+    Operation {
+        ok: (200, Answer::Text("text/event-stream")),
+        ..ask(
+            "GET /bunraku/v1/jobs/{id}/events",
+            "Its events in brief, and its live state",
+            requests::START,
+            any_object,
+        )
+    }
+    .also(&[(204, Answer::Nothing)]),
+    ask("GET /bunraku/v1/jobs/{id}/failures", "What its nodes that did not finish have in common", &[], failures),
+    ask("GET /bunraku/v1/jobs/{id}/nodes/{node}", "All that is known of one of its nodes", &[], || named("Node")),
     ask("POST /bunraku/v1/jobs/{id}/resume", "Let a restored job go on", &[], || named("LiveView")),
     send("POST /bunraku/v1/jobs/{id}/retry", "Run nodes of a job again", requests::retry, 202, started),
-    send("POST /bunraku/v1/preview", "What a deploy would be", requests::deploy, 200, preview).errors(&[404]),
-    ask("GET /bunraku/v1/nodes", "Connected nodes with their agents", &[], || items("ConnectedNode", &[])),
+    send("POST /bunraku/v1/preview", "What a deploy or a task would be", requests::preview, 200, preview)
+        .errors(&[404]),
+    ask("GET /bunraku/v1/nodes", "Nodes with their agents", requests::KNOWN, nodes),
+    ask("GET /bunraku/v1/nodes/{node}/why", "Why a node waits or did not run", &[], why),
     Operation {
         ok: (200, Answer::Text("text/html")),
         ..ask("GET /bunraku/v1/docs/{file:.*}", "This page", &[], any_object)

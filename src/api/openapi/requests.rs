@@ -232,6 +232,7 @@ pub(super) fn new_schedule() -> Value {
             "schedule": schedule(),
             "description": optional("string"),
             "userdata": optional("object"),
+            "paused": optional("boolean"),
         }),
     )
 }
@@ -246,6 +247,7 @@ pub(super) fn changed_schedule() -> Value {
             "description": optional("string"),
             "userdata": optional("object"),
             "enabled": optional("boolean"),
+            "paused": optional("boolean"),
         }),
     )
 }
@@ -285,6 +287,26 @@ pub(super) fn login() -> Value {
             "label": optional("string"),
         }),
     )
+}
+
+pub(super) fn session() -> Value {
+    object(
+        &[],
+        json!({
+            "login": { "type": "string", "maxLength": 128 },
+            "password": { "type": "string", "maxLength": 256 },
+            "token": optional("string"),
+        }),
+    )
+}
+
+/// A deploy, or with the key `task` a task.
+pub(super) fn preview() -> Value {
+    let mut shown = deploy();
+    shown["properties"]["task"] = optional("string");
+    shown["properties"]["params"] = optional("object");
+    shown.as_object_mut().expect("it is an object").shift_remove("required");
+    shown
 }
 
 pub(super) fn new_token() -> Value {
@@ -396,6 +418,8 @@ words! {
     job_types: "deploy" "task" "plan_task" "plan_script" "plan_upload" "plan_command" "plan_wait" "plan_apply" "plan_apply_prep";
     states: "new" "ready" "running" "finished" "failed" "errored" "skipped" "stopping" "stopped";
     inclusion: "include" "exclude";
+    truth: "true" "false";
+    all_job_states: "new" "ready" "running" "stopping" "stopped" "finished" "failed";
     schedule_orders: "next_run_time" "environment" "owner" "name" "type";
     older_orders: "next_run" "scheduled_time" "name";
     schedule_types: "deploy" "task" "plan";
@@ -418,7 +442,13 @@ pub(super) const JOBS: &[Parameter] = &[
     ("task", text),
     ("min_finish_timestamp", moment),
     ("max_finish_timestamp", moment),
+    ("state", all_job_states),
+    ("owner", text),
+    ("environment", text),
+    ("search", text),
+    ("short", truth),
 ];
+pub(super) const KNOWN: &[Parameter] = &[("known", truth)];
 pub(super) const NODES: &[Parameter] = &[LIMIT, OFFSET, ("order_by", node_orders), ORDER, ("state", states)];
 pub(super) const START: &[Parameter] = &[("start", natural)];
 pub(super) const ALL_EVENTS: &[Parameter] = &[("start", natural), LIMIT];

@@ -49,6 +49,7 @@ fn spec(
         userdata: Value::Object(attached(body, "userdata")?),
         start,
         recurrence,
+        paused: body.flag("paused")?.unwrap_or_default(),
         owner,
     })
 }
@@ -78,6 +79,9 @@ pub(crate) fn changed_schedule(
     }
     if body.map("userdata")?.is_some() {
         spec.userdata = Value::Object(attached(body, "userdata")?);
+    }
+    if let Some(paused) = body.flag("paused")? {
+        spec.paused = paused;
     }
     Ok((spec, body.flag("enabled")?))
 }

@@ -100,6 +100,11 @@ impl Scheduler {
             tracing::warn!(schedule = %id, %due, "a turn of a scheduled job was missed and is too old to be made up for");
             return self.state.records.turned(id, due, None, next).await;
         }
+        if spec.paused {
+            tracing::info!(schedule = %id, %due, "a turn is passed over: the scheduled job is paused");
+            metrics::counter!("bunraku_schedule_turns_total", "outcome" => "paused").increment(1);
+            return self.state.records.turned(id, due, None, next).await;
+        }
         if let Some(job) = self.still_going(schedule).await? {
             tracing::info!(schedule = %id, %due, %job, "a turn is skipped: the job of an earlier one goes on");
             metrics::counter!("bunraku_schedule_turns_total", "outcome" => "skipped").increment(1);

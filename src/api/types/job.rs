@@ -223,14 +223,46 @@ impl Stopped {
 
 impl LiveView {
     pub(crate) fn new(record: &JobRecord, live: Option<&LiveJob>) -> Self {
-        let counts = live.map_or(&record.counts, |live| &live.counts);
+        live.map_or_else(|| Self::from(record), Self::from)
+    }
+
+    fn of(state: JobState, counts: &NodeCounts) -> Self {
         Self {
-            state: record.state.name().to_owned(),
+            state: state.name().to_owned(),
             counts: counts.iter().map(|(state, count)| (state.name().to_owned(), count)).collect(),
-            binding: json!(live.and_then(|live| live.binding)),
-            away_until: live.and_then(|live| live.away_until).map(seconds),
+            binding: Value::Null,
+            away_until: None,
         }
     }
+}
+
+impl From<&JobRecord> for LiveView {
+    /// Of a job that is over, or that has no actor at the moment.
+    fn from(record: &JobRecord) -> Self {
+        Self::of(record.state, &record.counts)
+    }
+}
+
+impl From<&LiveJob> for LiveView {
+    fn from(live: &LiveJob) -> Self {
+        Self {
+            binding: json!(live.binding),
+            away_until: live.away_until.map(seconds),
+            ..Self::of(live.state, &live.counts)
+        }
+    }
+}
+
+/// How many names a short job has of those that its scope lists.
+const NAMES: usize = 20;
+
+/// A job for lists that are looked at: of the nodes that its scope lists, which may be thousands, only some.
+pub(crate) fn short(job: &Job) -> Value {
+    let mut shown = json!(job);
+    if let Some(nodes) = shown.pointer_mut("/options/scope/nodes").and_then(Value::as_array_mut) {
+        nodes.truncate(NAMES);
+    }
+    shown
 }
 
 /// The words by which `type` filters jobs, those of later job types included.

@@ -21,7 +21,7 @@ pub use directory::{
 };
 pub use event::{Event, EventList, NextEvents};
 pub use inventory::{ConnectedNode, InventoryRecord};
-pub(crate) use job::JOB_TYPES;
+pub(crate) use job::{JOB_TYPES, short};
 pub use job::{Job, JobRef, LiveView, OwnerView, Started, StatusEntry, Stopped, StoppedJob};
 pub use node::Node;
 pub use page::{Items, Link, NamedLink, Pagination};

@@ -16,6 +16,8 @@ pub struct ScheduledJob {
     /// Its number as text.
     pub name: String,
     pub enabled: bool,
+    /// Its turns are passed over for now; an addition of ours.
+    pub paused: bool,
     pub environment: String,
     pub owner: OwnerView,
     pub description: String,
@@ -44,6 +46,7 @@ impl ScheduledJob {
             id: links.schedule(record.id),
             name: record.id.to_string(),
             enabled: record.enabled,
+            paused: spec.paused,
             environment: spec.environment.clone(),
             owner: OwnerView::from(&spec.owner),
             description: spec.description.clone(),

@@ -14,8 +14,9 @@ use crate::store::writer::derived_detail;
 /// The columns that [`read`] expects.
 macro_rules! event_columns {
     () => {
-        "e.seq, e.job, e.kind, e.at, e.node, e.detail, e.message, r.result FROM events e \
-         LEFT JOIN results r ON r.seq = e.seq"
+        "e.seq, e.job, e.kind, e.at, e.node, e.detail, e.message, r.result, \
+         iif(e.kind = 'node_running', NULL, n.cause) FROM events e LEFT JOIN results r ON r.seq = e.seq \
+         LEFT JOIN job_nodes n ON n.job = e.job AND n.node = e.node"
     };
 }
 
@@ -32,6 +33,18 @@ pub(in crate::store) fn events(
     let limit = limit.min(PAGE);
     // One more, which tells whether any follow.
     page(connection, specs, limit, statement.query(params![Db(job), within(start), limit + 1])?)
+}
+
+/// The events of one node of a job. They are few, but found among all events of the job.
+pub(in crate::store) fn events_of(
+    connection: &Connection,
+    specs: &Specs,
+    job: JobId,
+    node: NodeIndex,
+) -> Result<Vec<EventRecord>, Fault> {
+    let sql = concat!("SELECT ", event_columns!(), " WHERE e.job = ?1 AND e.node = ?2 ORDER BY e.seq LIMIT ?3");
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(page(connection, specs, PAGE, statement.query(params![Db(job), Db(node), PAGE])?)?.items)
 }
 
 /// The same, of all jobs; those that were removed are gone.
@@ -111,6 +124,7 @@ fn read(row: &Row<'_>) -> Result<(EventRecord, Option<NodeIndex>), Fault> {
             .map_err(|error| Fault::Inconsistent(format!("the detail of an event of job {job}: {error}")))?,
         None => derived_detail(get_packed::<Value>(row, 7)?, &message),
     };
-    let event = EventRecord { seq: get(row, 0)?, job, kind, at: get(row, 3)?, node: None, detail, message };
+    let cause = get_opt(row, 8)?;
+    let event = EventRecord { seq: get(row, 0)?, job, kind, at: get(row, 3)?, node: None, cause, detail, message };
     Ok((event, get_opt(row, 4)?))
 }

@@ -112,6 +112,10 @@ pub(in crate::store) fn specs_of(
     jobs.iter().map(|job| specs.spec(connection, *job)).collect()
 }
 
+/// Texts of a job by which people look for it, on lines of their own.
+const SEARCH: &str =
+    "instr(lower(ifnull(task, '') || char(10) || owner || char(10) || environment || char(10) || id), ?) > 0";
+
 /// Conditions with their values, in the same order.
 #[derive(Default)]
 struct Filter {
@@ -137,6 +141,18 @@ impl Filter {
         }
         if let Some(max) = query.max_finished {
             filter.add("finished_at < ?", Db(behind_shown(max)));
+        }
+        if let Some(state) = query.state {
+            filter.add("state = ?", Db(state));
+        }
+        if let Some(owner) = &query.owner {
+            filter.add("owner = ?", owner.clone());
+        }
+        if let Some(environment) = &query.environment {
+            filter.add("environment = ?", environment.clone());
+        }
+        if let Some(part) = &query.search {
+            filter.add(SEARCH, part.to_lowercase());
         }
         filter
     }

@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub(super) use self::events::{all_events, events, last_event, newest_event};
+pub(super) use self::events::{all_events, events, events_of, last_event, newest_event};
 pub(super) use self::jobs::{holds, jobs, specs_of, unfinished};
-pub(super) use self::nodes::nodes;
+pub(super) use self::nodes::{brief, nodes};
 pub(super) use self::tokens::{token, tokens};
 use super::fault::{Fault, OpenError};
 use super::schema;

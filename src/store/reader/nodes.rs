@@ -4,7 +4,7 @@
 //! the first step is a range of the primary key; else it looks at the few short columns of every node of the job.
 
 use bunraku_actors::model::{JobHeader, JobId, JobSpec, LateAnswer, NodeIndex, NodeState};
-use bunraku_actors::ports::{NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord};
+use bunraku_actors::ports::{BriefNode, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
 
@@ -34,7 +34,10 @@ pub(in crate::store) fn nodes(connection: &Connection, specs: &Specs, query: &No
     let pending = Pending::load(connection, query.job)?;
     let limit = query.limit.clamp(1, PAGE) as usize;
     let after = query.after.as_ref().map(parse_cursor).transpose()?;
-    let keys = if query.order == NodeOrder::Name && pending.is_empty() {
+    let keys = if let Some(only) = &query.only {
+        let node = spec.index_of(only).filter(|_| query.offset == 0 && after.is_none());
+        node.map(|node| Key { class: 0, value: 0, node }).into_iter().collect()
+    } else if query.order == NodeOrder::Name && pending.is_empty() {
         name_range(connection, query, after, limit)?
     } else {
         sorted_range(connection, query, &header, after, limit)?
@@ -117,6 +120,56 @@ fn parse_cursor(cursor: &NodeCursor) -> Result<Key, Fault> {
         parts.next().is_none().then_some(key)
     };
     parse().ok_or_else(|| Fault::Refused(format!("'{}' is no place in a list of nodes", cursor.0)))
+}
+
+/// Nodes of a job in brief, by index from `from` on; none of an unknown job.
+pub(in crate::store) fn brief(
+    connection: &Connection,
+    specs: &Specs,
+    job: JobId,
+    from: NodeIndex,
+    limit: u32,
+) -> Result<Vec<BriefNode>, Fault> {
+    let known = connection.prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?.exists([Db(job)])?;
+    if !known {
+        return Ok(Vec::new());
+    }
+    let spec = specs.spec(connection, job)?;
+    let pending = Pending::load(connection, job)?;
+    let end = spec.nodes.len().min(from.at().saturating_add(limit.min(PAGE) as usize));
+    let end = u32::try_from(end).expect("a job has fewer than 2^32 nodes");
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        node_columns!(),
+        ", n.node, iif(n.cause IS NULL, NULL, e.message) FROM job_nodes n \
+         LEFT JOIN events e ON e.seq = n.latest_event WHERE n.job = ?1 AND n.node >= ?2 AND n.node < ?3 ORDER BY n.node"
+    ))?;
+    let mut rows = statement.query(params![Db(job), from.0, end])?;
+    let (mut found, mut next_row) = (Vec::with_capacity((end.saturating_sub(from.0)) as usize), None);
+    for node in (from.0..end).map(NodeIndex) {
+        if next_row.is_none() {
+            next_row = match rows.next()? {
+                Some(row) => {
+                    let message: Option<String> = row.get(13)?;
+                    Some((get::<NodeIndex>(row, 12)?, NodeRow::read(row)?, message))
+                }
+                None => None,
+            };
+        }
+        let own = next_row.take_if(|(index, _, _)| *index == node);
+        let (row, message) = own.map_or((None, None), |(_, row, message)| (Some(row), message));
+        let row = pending.apply(row, node).ok_or_else(|| missing_row(job, node))?;
+        let message = pending.skip_message(node, spec.node(node)).or(message);
+        found.push(BriefNode {
+            node,
+            state: row.state,
+            cause: row.cause,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            message: message.unwrap_or_default(),
+        });
+    }
+    Ok(found)
 }
 
 /// Reads the nodes of a page in full.

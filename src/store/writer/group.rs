@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bunraku_actors::model::{EventKind, EventRecord, EventSeq, JobId, JobSpec, NodeIndex};
+use bunraku_actors::model::{Cause, EventKind, EventRecord, EventSeq, JobId, JobSpec, NodeIndex};
 use bunraku_actors::ports::{Restoration, Write};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -108,6 +108,7 @@ pub(super) struct NewEvent {
     pub(super) kind: EventKind,
     pub(super) at: DateTime<Utc>,
     pub(super) node: Option<NodeIndex>,
+    pub(super) cause: Option<Cause>,
     pub(super) detail: Value,
     pub(super) message: String,
 }
@@ -221,8 +222,8 @@ impl<'a> Group<'a> {
             Some(node) => Some(self.job(event.job)?.spec.node(node).clone()),
             None => None,
         };
-        let NewEvent { job, kind, detail, message, .. } = event;
-        self.effects.events.push(EventRecord { seq, job, kind, at, node, detail, message });
+        let NewEvent { job, kind, cause, detail, message, .. } = event;
+        self.effects.events.push(EventRecord { seq, job, kind, at, node, cause, detail, message });
         Ok(seq)
     }
 

@@ -49,7 +49,7 @@ impl Group<'_> {
         let detail = json!({ "noop": live.spec.action.noop() });
         let kind = EventKind::NodeRunning;
         let message = start.message.to_owned();
-        let seq = self.event(NewEvent { job, kind, at: start.at, node: Some(node), detail, message })?;
+        let seq = self.event(NewEvent { job, kind, at: start.at, node: Some(node), cause: None, detail, message })?;
         self.connection
             .prepare_cached(
                 "INSERT INTO job_nodes (job, node, state, attempt, transaction_id, started_at, changed_at, deadline, \
@@ -262,8 +262,8 @@ impl Group<'_> {
         for node in nodes.iter().copied() {
             let message = message_for(message, spec.node(node));
             let detail = derived_detail(None, &message);
-            let kind = EventKind::NodeSkipped;
-            let seq = self.event(NewEvent { job, kind, at, node: Some(node), detail, message })?;
+            let (kind, node_cause) = (EventKind::NodeSkipped, Some(cause));
+            let seq = self.event(NewEvent { job, kind, at, node: Some(node), cause: node_cause, detail, message })?;
             self.connection
                 .prepare_cached(
                     "INSERT INTO job_nodes (job, node, state, cause, changed_at, latest_event) \
@@ -292,8 +292,8 @@ impl Group<'_> {
         self.open_job(job)?.end(node, end.state, end.cause);
         let result = (end.result != Value::Null).then(|| end.result.clone());
         let detail = derived_detail(result, &end.message);
-        let message = end.message.clone();
-        let seq = self.event(NewEvent { job, kind, at, node: Some(node), detail, message })?;
+        let (cause, message) = (end.cause, end.message.clone());
+        let seq = self.event(NewEvent { job, kind, at, node: Some(node), cause, detail, message })?;
         if let Some(outcome) = outcome {
             self.connection
                 .prepare_cached("INSERT INTO results (seq, details, result, resource_events) VALUES (?1, ?2, ?3, ?4)")?

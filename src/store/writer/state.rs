@@ -89,7 +89,7 @@ impl Group<'_> {
         detail: Value,
         message: String,
     ) -> Result<(), Fault> {
-        self.event(NewEvent { job, kind, at, node: None, detail, message }).map(drop)
+        self.event(NewEvent { job, kind, at, node: None, cause: None, detail, message }).map(drop)
     }
 
     /// Closes the open entry of the state history and opens the next.

@@ -34,6 +34,11 @@ impl Client {
         Self { http, origin, token: token.map(str::to_owned) }
     }
 
+    /// What stands before the path in all its requests.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// A request with the client's token.
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -66,6 +71,13 @@ impl Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         assert_safe(&headers);
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// The same for what is no answer of the API: it may be kept.
+    pub(crate) async fn of_page(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
     }
 

@@ -8,6 +8,7 @@ mod audit;
 mod client;
 mod commands;
 mod compression;
+mod dashboard;
 mod directory;
 mod endpoint_coverage;
 mod engine;

@@ -57,7 +57,7 @@ async fn odd_paths_answer_in_json() {
     let world = World::empty().await;
     let viewer = world.viewer();
     for path in
-        ["/%ff", "//", "/orchestrator/v1/jobs/%00", "/orchestrator/v1/jobs/1/nodes/2", "/orchestrator/v1/tasks//x"]
+        ["/%ff", "//x", "/orchestrator/v1/jobs/%00", "/orchestrator/v1/jobs/1/nodes/2", "/orchestrator/v1/tasks//x"]
     {
         let answer = viewer.get(path).await;
         assert!([400, 404].contains(&answer.status), "{path}: {}", answer.status);

@@ -8,9 +8,7 @@ use bunraku_actors::model::{
     Action, Attempt, Cause, CertName, DeployAction, DeployOptions, EnvironmentName, EventRecord, EventSeq, JobId,
     JobSpec, JobState, NodeEnd, NodeIndex, NodeState, Owner, RunKey, TaskAction, TaskName,
 };
-use bunraku_actors::ports::{
-    JobOrder, JobQuery, JobStore, NewJob, NodeOrder, NodeQuery, NodeRecord, StoreError, Write,
-};
+use bunraku_actors::ports::{JobOrder, JobQuery, JobStore, NewJob, NodeQuery, NodeRecord, StoreError, Write};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -142,29 +140,11 @@ pub(crate) fn skipped(job: JobId, nodes: impl IntoIterator<Item = u32>, seconds:
 }
 
 pub(crate) fn all_nodes(job: JobId) -> NodeQuery {
-    NodeQuery {
-        job,
-        states: Vec::new(),
-        order: NodeOrder::Name,
-        descending: false,
-        offset: 0,
-        limit: 1_000,
-        after: None,
-        with_results: true,
-    }
+    NodeQuery::all(job)
 }
 
 pub(crate) fn all_jobs(order: JobOrder, descending: bool) -> JobQuery {
-    JobQuery {
-        order,
-        descending,
-        offset: 0,
-        limit: None,
-        kind: None,
-        task: None,
-        min_finished: None,
-        max_finished: None,
-    }
+    JobQuery::all(order, descending)
 }
 
 /// Follows pages to the last one.
