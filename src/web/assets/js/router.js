@@ -162,6 +162,7 @@ async function show(moved) {
     if (mine === turn && moved && document.activeElement === document.body) focusHeading(main);
   } catch (error) {
     if (mine !== turn || error.name === "AbortError" || error.status === 401) return;
+    if (error.status === undefined) console.error(error);
     if (!main.isConnected) replace(outlet, main);
     replace(main, h("h1", { tabindex: "-1" }, "This page does not come up"), trouble(error));
     title("Trouble");
@@ -171,7 +172,8 @@ async function show(moved) {
 
 function focusHeading(main) {
   const heading = main.querySelector("h1");
-  if (!heading) return;
+  // A page may have chosen a better place, as the login does.
+  if (!heading || main.contains(document.activeElement)) return;
   heading.setAttribute("tabindex", "-1");
   heading.focus({ preventScroll: true });
 }

@@ -22,6 +22,15 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const pages = h("div", {});
   const trouble = h("div", {});
   const mayMake = may("puppet_agent:run") || may("tasks:run");
+  const columns = [
+    { key: "number", title: "No.", cell: ({ name }) => h("span", { class: "job-number" }, name) },
+    { key: "what", title: "What", cell: what },
+    { key: "next", title: "Next run", cell: next, class: "nowrap" },
+    { key: "rhythm", title: "Rhythm", cell: ({ schedule }) => rhythm(schedule) },
+    { key: "last", title: "Last run", cell: last },
+    { key: "owner", title: "Owner", cell: ({ owner, environment }) => h("div", { class: "job-what" }, h("span", {}, owner?.display_name || owner?.login), environment ? h("span", { class: "muted small" }, environment) : null) },
+    { key: "actions", title: "Actions", cell: actions, class: "right" },
+  ];
   let turn = 0;
   let again = 0;
   replace(main, h("div", { class: "page-head" }, h("h1", {}, "Schedules"), mayMake ? link("/run?when=later", { class: "button" }, icon("clock"), "Schedule a run") : null), trouble, list, pages);
@@ -69,16 +78,6 @@ export default async function page({ main, title, query, onLeave, signal }) {
     if (focused) list.querySelector(`[data-action="${CSS.escape(focused)}"]`)?.focus();
     replace(pages, pager({ total: pagination?.total ?? items.length, limit: PAGE, offset, href: (at) => (at > 0 ? `/schedules?offset=${at}` : "/schedules"), noun: "schedule" }));
   }
-
-  const columns = [
-    { key: "number", title: "No.", cell: ({ name }) => h("span", { class: "job-number" }, name) },
-    { key: "what", title: "What", cell: what },
-    { key: "next", title: "Next run", cell: next, class: "nowrap" },
-    { key: "rhythm", title: "Rhythm", cell: ({ schedule }) => rhythm(schedule) },
-    { key: "last", title: "Last run", cell: last },
-    { key: "owner", title: "Owner", cell: ({ owner, environment }) => h("div", { class: "job-what" }, h("span", {}, owner?.display_name || owner?.login), environment ? h("span", { class: "muted small" }, environment) : null) },
-    { key: "actions", title: "", cell: actions },
-  ];
 
   function actions(row) {
     const mine = row.owner?.login === session.get()?.login;
