@@ -37,7 +37,7 @@ export function virtualList({ label, columns, rowHeight, make, onLeave }) {
     }
     for (let at = first; at < last; at += 1) {
       if (used.has(at)) continue;
-      const row = free.pop() ?? add();
+      const row = free.shift() ?? add();
       row.element.hidden = false;
       used.set(at, row);
       place(row, at, height);
