@@ -103,6 +103,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
 
   function changed() {
     if (!ready) return;
+    replace(trouble);
     call.setText(curlOf(location.origin, wish()));
     drawSubmit();
     preview.changed();

@@ -80,7 +80,7 @@ function parts(answer) {
     h("p", { class: "big" }, h("strong", {}, count(answer.nodes)), answer.nodes === 1 ? " node" : " nodes"),
     away.count === 0
       ? h("p", { class: "fine" }, icon("finished"), answer.nodes === 1 ? "It is connected." : "All of them are connected.")
-      : names(h("span", { class: "warn" }, icon("warn"), away.count === answer.nodes ? "None of them is connected" : `${count(away.count)} not connected`), away),
+      : names(h("span", { class: "warn" }, icon("warn"), answer.nodes === 1 ? "It is not connected" : away.count === answer.nodes ? "None of them is connected" : `${count(away.count)} not connected`), away),
     answer.busy?.count > 0 ? names(h("span", {}, icon("clock"), `On ${plural(answer.busy.count, "node")} something else runs now; it waits its turn there.`), answer.busy) : null,
     limit !== null && limit < answer.nodes ? h("p", { class: "muted" }, `At most ${count(limit)} at once.`) : null,
     levels.length > 1 ? order(levels) : null,
