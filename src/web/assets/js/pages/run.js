@@ -121,8 +121,17 @@ export default async function page({ main, title, query, onLeave, signal }) {
     taskPart.hidden = type !== "task";
     taskField.hidden = type !== "task";
     where.setType(type);
+    drawNoop();
     fillNone();
     changed();
+  }
+
+  /** A task simulates only where its author has provided for it. */
+  function drawNoop() {
+    const cannot = type === "task" && metadata !== null && !metadata.noop;
+    noop.input.disabled = cannot;
+    if (cannot) noop.input.checked = false;
+    setText(noop.querySelector(".field-hint"), cannot ? "This task does not know how to simulate." : "Shows what would change and changes nothing.");
   }
 
   /** Only Puppet runs do without an environment. */
@@ -174,7 +183,8 @@ export default async function page({ main, title, query, onLeave, signal }) {
     try {
       const found = await get(taskPath(name, environment.value || "production"), { signal });
       if (task.value.trim() !== name) return;
-      metadata = { of: name };
+      metadata = { of: name, noop: found.metadata?.supports_noop === true };
+      drawNoop();
       replace(about, found.metadata?.description ?? "");
       const given = {};
       for (const [key, value] of query) if (key.startsWith("param.")) given[key.slice(6)] = value;

@@ -4,7 +4,7 @@ import { get, may, put, session } from "../api.js";
 import { h, replace } from "../dom.js";
 import { age, duration, plural, time } from "../format.js";
 import { icon } from "../icons.js";
-import { targetOf } from "../jobs-row.js";
+import { aboutLine } from "../jobs-row.js";
 import { link } from "../router.js";
 import { stream } from "../stream.js";
 import { badge, busy, button, confirm, emptyState, errorBox, pager, table, toast } from "../ui.js";
@@ -107,9 +107,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
 
 function what(row) {
   const name = row.type === "task" ? (row.input?.name ?? "task") : row.type === "deploy" ? "Puppet run" : row.type;
-  const target = targetOf(row.input);
-  const text = row.description ? `${row.description} · ${target}` : target;
-  return h("div", { class: "job-what" }, h("strong", {}, row.input?.noop ? `${name} (noop)` : name), h("span", { class: "muted clip", title: text }, text));
+  return h("div", { class: "job-what" }, h("strong", {}, row.input?.noop ? `${name} (noop)` : name), aboutLine(row.description, row.input));
 }
 
 function next(row) {
