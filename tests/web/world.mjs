@@ -124,6 +124,16 @@ export class World {
     for (const name of names) fs.writeFileSync(this.node(name, "failing"), "");
   }
 
+  /** Between two tests: nothing is held, nothing fails, no job goes on. */
+  async calm() {
+    this.release();
+    this.failing();
+    await until("no job goes on", async () => {
+      const { items } = await this.get("/orchestrator/v1/jobs");
+      return items.every((job) => job.finished_timestamp !== null);
+    });
+  }
+
   /** A file of a node. */
   node(name, file) {
     return path.join(this.dir, "nodes", name, file);

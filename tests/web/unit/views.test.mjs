@@ -102,6 +102,9 @@ test("one sentence for many failures", () => {
   const group = { text: "<node>: disk full", cause: "run_failed", count: 37, state: 4 };
   assert.equal(groupSentence(group), "37 nodes failed: <node>: disk full");
   assert.equal(groupSentence({ ...group, count: 1, cause: "not_connected", text: "" }), "1 node was not connected.");
+  const message = "Finished puppet run on <node> - Failed! File[/etc/motd]: no space";
+  assert.equal(groupSentence({ ...group, text: message }), "37 nodes failed: File[/etc/motd]: no space");
+  assert.equal(groupSentence({ ...group, text: "Finished task on <node> - Failed! " }), "37 nodes failed.");
   assert.equal(groupSentence({ ...group, cause: null, text: "x" }), "37 nodes did not finish: x");
   assert.equal(bindingText(null), "");
   assert.match(bindingText("draining"), /draining/);

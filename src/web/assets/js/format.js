@@ -175,7 +175,7 @@ function elapsedText(at) {
 let timer = 0;
 function tick() {
   const now = Date.now();
-  for (const element of document.querySelectorAll("time[data-tick]")) {
+  for (const element of document.querySelectorAll("time[data-tick][datetime]")) {
     const at = new Date(element.dateTime);
     const text = element.dataset.tick === "age" ? ageText(now - at.getTime()) : elapsedText(at);
     if (element.textContent !== text) element.textContent = text;

@@ -2,6 +2,7 @@
 
 import { h, replace } from "./dom.js";
 import { age, causeLabel, count, duration, elapsed, plural } from "./format.js";
+import { groupName } from "./groups.js";
 import { link } from "./router.js";
 import { badge, stateBar, tableRow } from "./ui.js";
 
@@ -36,10 +37,28 @@ export function targetOf(options) {
   const scope = options?.scope ?? {};
   if (scope.nodes) return namesText(scope.nodes);
   if (scope.application) return `application ${scope.application}`;
-  if (scope.node_group) return `group ${typeof scope.node_group === "string" ? scope.node_group : (scope.node_group.name ?? scope.node_group.id)}`;
+  if (scope.node_group) return `group ${scope.node_group}`;
   if (scope.query) return `query ${typeof scope.query === "string" ? scope.query : JSON.stringify(scope.query)}`;
   if (options?.target) return `application ${options.target}`;
   return "the whole environment";
+}
+
+/**
+ * The line below what a job or a schedule does: what for, and on which nodes.
+ * @param {string|undefined} description
+ * @param {any} options of a job, or the input of a schedule
+ * @returns {HTMLElement}
+ */
+export function aboutLine(description, options) {
+  const element = h("span", { class: "muted clip" });
+  const write = (target) => {
+    element.textContent = description ? `${description} · ${target}` : target;
+    element.title = element.textContent;
+  };
+  write(targetOf(options));
+  const group = options?.scope?.node_group;
+  if (typeof group === "string") groupName(group).then((name) => write(`group ${name}`));
+  return element;
 }
 
 function namesText(names) {
@@ -72,11 +91,7 @@ export function jobRow(job) {
   const cell = (key) => element.querySelector(`[data-key="${key}"]`);
   const cells = Object.fromEntries(COLUMNS.map(({ key }) => [key, cell(key)]));
   replace(cells.number, h("span", { class: "job-number" }, job.name));
-  const target = targetOf(job.options);
-  replace(
-    cells.what,
-    h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, whatOf(job)), h("span", { class: "muted clip", title: job.description ? `${job.description} · ${target}` : target }, job.description ? `${job.description} · ${target}` : target)),
-  );
+  replace(cells.what, h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, whatOf(job)), aboutLine(job.description, job.options)));
   replace(cells.owner, h("span", { class: "clip" }, job.owner?.display_name || job.owner?.login));
   replace(cells.environment, job.environment?.name ? h("span", { class: "clip" }, job.environment.name) : h("span", { class: "muted" }, "none"));
   const row = { element, job: null, update };

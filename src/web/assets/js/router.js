@@ -43,7 +43,9 @@ export function start(main, { guard, onError, onPage }) {
   before = guard;
   trouble = onError;
   watchers = [onPage];
-  window.addEventListener("popstate", () => show(true));
+  // Pages come after their data: only we know when there is something to scroll to.
+  history.scrollRestoration = "manual";
+  window.addEventListener("popstate", () => show(true, history.state?.y ?? 0));
   document.addEventListener("click", follow);
   show(false);
 }
@@ -89,8 +91,11 @@ function decode(text) {
  */
 export function navigate(url, options = {}) {
   if (options.replace) history.replaceState(null, "", url);
-  else history.pushState(null, "", url);
-  show(true);
+  else {
+    history.replaceState({ y: window.scrollY }, "");
+    history.pushState(null, "", url);
+  }
+  show(true, 0);
 }
 
 /**
@@ -121,10 +126,10 @@ export function setQuery(changes, options = {}) {
   const url = location.pathname + (query === "" ? "" : `?${query}`);
   if (url === location.pathname + location.search) return;
   if (options.push) history.pushState(null, "", url);
-  else history.replaceState(null, "", url);
+  else history.replaceState(history.state, "", url);
 }
 
-async function show(moved) {
+async function show(moved, y = 0) {
   const mine = ++turn;
   leave();
   const path = location.pathname;
@@ -159,9 +164,11 @@ async function show(moved) {
     // Most pages have their heading before their data.
     if (moved) focusHeading(main);
     await done;
+    if (mine === turn && y > 0) window.scrollTo(0, y);
     if (mine === turn && moved && document.activeElement === document.body) focusHeading(main);
   } catch (error) {
     if (mine !== turn || error.name === "AbortError" || error.status === 401) return;
+    if (error.status === undefined) console.error(error);
     if (!main.isConnected) replace(outlet, main);
     replace(main, h("h1", { tabindex: "-1" }, "This page does not come up"), trouble(error));
     title("Trouble");
@@ -171,7 +178,8 @@ async function show(moved) {
 
 function focusHeading(main) {
   const heading = main.querySelector("h1");
-  if (!heading) return;
+  // A page may have chosen a better place, as the login does.
+  if (!heading || main.contains(document.activeElement)) return;
   heading.setAttribute("tabindex", "-1");
   heading.focus({ preventScroll: true });
 }

@@ -132,7 +132,11 @@ document.addEventListener("visibilitychange", () => {
     }, HIDDEN_MILLISECONDS);
   } else retryNow();
 });
-window.addEventListener("online", retryNow);
+// A connection from before may be dead without anybody having said so.
+window.addEventListener("online", () => {
+  for (const one of open) one.drop();
+  retryNow();
+});
 window.addEventListener("pagehide", () => open.forEach((one) => one.drop()));
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) retryNow();

@@ -241,6 +241,9 @@ export function errorBox(error, again = null) {
   );
 }
 
+/** What people call the keys that a refusal names. */
+const KEYS = { params: "the parameters", scope: "the nodes", target: "the nodes", "schedule.cron": "the rhythm", "schedule.start_time": "the beginning", "schedule.interval": "the interval" };
+
 /**
  * What who sees an error can do.
  * @param {any} error
@@ -249,6 +252,7 @@ export function errorBox(error, again = null) {
 export function nextStep(error) {
   const kind = (error.kind ?? "").split("/").pop();
   const { permission, key } = error.details ?? {};
+  if (error.status === 401) return "Check what you typed, then try again.";
   if (error.status === 0) return "Look at your network and whether the service runs; then try again.";
   if (kind === "not-permitted") return permission ? `Your role lacks the permission ${permission}. Ask who manages access to bunraku.` : "Ask who manages access to bunraku.";
   if (kind === "too-many-attempts") return "Wait a minute, then try again.";
@@ -257,7 +261,7 @@ export function nextStep(error) {
   if (kind === "unavailable") return "The service is busy, starts or stops. Try again in a moment.";
   if (kind === "puppetdb-error") return "PuppetDB does not answer as it should. Try again, or choose nodes by a list.";
   if (kind === "unknown-error") return error.details?.outcome === "unknown" ? "It may have been done all the same: look at the list of jobs before you repeat it." : "The log of the service says more.";
-  if (key) return `Change ${key}, then try again.`;
+  if (key) return `Change ${KEYS[key] ?? key}, then try again.`;
   if (error.status === undefined) return "Reload the page. If it stays so, the console of the browser says more.";
   if (error.status >= 500) return "Try again; the log of the service says more.";
   return "Change what you asked for, then try again.";

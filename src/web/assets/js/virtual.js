@@ -37,10 +37,24 @@ export function virtualList({ label, columns, rowHeight, make, onLeave }) {
     }
     for (let at = first; at < last; at += 1) {
       if (used.has(at)) continue;
-      const row = free.pop() ?? add();
+      const row = free.shift() ?? add();
       row.element.hidden = false;
       used.set(at, row);
       place(row, at, height);
+    }
+    arrange();
+  }
+
+  /** Keeps elements in the order of the rows: the tab key and screen readers follow it. The one with the focus is never moved. */
+  function arrange() {
+    const order = [...used.values()].sort((a, b) => a.at - b.at);
+    let place = body.firstElementChild;
+    for (const { element: row } of order) {
+      if (row !== place) {
+        if (row.contains(document.activeElement)) while (place !== row) [place] = [place.nextElementSibling, body.append(place)];
+        else body.insertBefore(row, place);
+      }
+      if (row === place) place = place.nextElementSibling;
     }
   }
 

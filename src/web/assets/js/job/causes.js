@@ -43,6 +43,9 @@ export function bindingText(binding) {
   return BINDINGS[binding] ?? `Held back by ${binding}.`;
 }
 
+/** How messages begin; the sentence says that already. */
+const PREAMBLE = /^(?:Finished puppet run on <node> - Failed!|Finished task on <node> - Failed!|Error running (?:puppet|task) on <node>:)/;
+
 /**
  * One sentence for a whole group.
  * @param {{text: string, cause: string|null, count: number, state: number}} group
@@ -52,6 +55,6 @@ export function groupSentence(group) {
   const verbs = VERBS[group.cause ?? ""] ?? ["did not finish", "did not finish"];
   const nodes = group.count === 1 ? "1 node" : `${group.count.toLocaleString("en-US")} nodes`;
   const head = `${nodes} ${group.count === 1 ? verbs[0] : verbs[1]}`;
-  const text = group.text.trim();
+  const text = group.text.replace(PREAMBLE, "").trim();
   return text === "" ? `${head}.` : `${head}: ${text}`;
 }

@@ -31,7 +31,7 @@ export function filterBar({ filter, show }) {
   );
   text.addEventListener("input", () => filter({ text: text.value.trim().toLowerCase() }));
   cause.addEventListener("change", () => filter({ cause: cause.value }));
-  let offered = "";
+  let offered = null;
 
   return {
     element,

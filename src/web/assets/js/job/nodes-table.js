@@ -33,7 +33,7 @@ export function nodesTable({ model, addressOf, clock, sort }) {
   const below = h("tr", { "aria-hidden": "true", class: "space" }, h("td", { colspan: String(COLUMNS.length) }));
   const body = h("tbody", {}, above, below);
   const table = h("table", { class: "job-nodes" }, h("thead", {}, h("tr", { "aria-rowindex": "1" }, heads)), body);
-  const element = h("div", { class: "job-nodes-room", role: "region", tabindex: "0", "aria-label": "Nodes" }, table);
+  const element = h("div", { class: "job-nodes-room", role: "region", tabindex: "0", "aria-label": "Table of the nodes" }, table);
 
   let shown = new Uint32Array(0);
   let order = { by: "name", descending: false };

@@ -11,6 +11,8 @@ import { badgeOf, causeText } from "./words.js";
 /** Longer output is cut on the page; the API has all of it. */
 const MOST_OUTPUT = 200_000;
 const MOST_RESOURCES = 500;
+/** Stands where the agent has taken a value out. */
+const CUT = "[cut]";
 
 /**
  * Makes the panel, closed.
@@ -101,7 +103,9 @@ function part(title, ...content) {
 function whyOf(node) {
   const summary = node.why?.summary;
   if (!summary) return "";
-  const reasons = (node.why.reasons ?? []).map(({ text }) => text).filter((text) => text && text !== summary);
+  // What the node's own message says already is not said again.
+  const known = `${summary} ${node.details?.message ?? ""}`;
+  const reasons = (node.why.reasons ?? []).map(({ text }) => text).filter((text) => text && !known.includes(text));
   return part("Why", h("p", {}, summary), reasons.length > 0 ? h("ul", {}, reasons.map((text) => h("li", {}, text))) : "");
 }
 
@@ -161,7 +165,7 @@ function resources(node) {
       { class: `resource resource-${event.status}` },
       h("p", {}, h("code", {}, `${event.resource_type}[${event.resource_title}]`), event.property ? ` ${event.property}` : "", " ", h("b", {}, event.status ?? "")),
       changeOf(event),
-      event.message ? h("p", { class: "quiet" }, event.message) : "",
+      event.message && event.message !== CUT ? h("p", { class: "quiet" }, event.message) : "",
     );
   const more = events.length > MOST_RESOURCES ? h("p", { class: "quiet" }, `and ${events.length - MOST_RESOURCES} more`) : "";
   return part("Changes", h("ul", { class: "resources" }, events.slice(0, MOST_RESOURCES).map(item)), more);
@@ -169,6 +173,8 @@ function resources(node) {
 
 function changeOf({ old_value: before, new_value: after }) {
   if (before === undefined && after === undefined) return "";
+  // The agent does not send what looks like the content of a file.
+  if (before === CUT || after === CUT) return h("p", { class: "quiet" }, "The content stays on the node.");
   const text = (value) => (value === null || value === undefined ? "—" : typeof value === "string" ? value : JSON.stringify(value));
   return h("p", { class: "change" }, h("del", {}, text(before)), " ", h("ins", {}, text(after)));
 }

@@ -33,8 +33,9 @@ export function jobSummary(model, clock) {
   const binding = h("p", { class: "binding", role: "status" });
   const causes = h("ul", { class: "causes", "aria-label": "Causes" });
   const levels = h("div", { class: "levels" });
+  const heading = h("h2", { class: "visually-hidden", id: "progress-heading" }, "Progress");
   const head = h("div", { class: "progress-head" }, percent, done);
-  const element = h("section", { class: "job-summary", "aria-label": "Progress" }, head, bar, figures, binding, causes, levels);
+  const element = h("section", { class: "job-summary", "aria-labelledby": "progress-heading" }, heading, head, bar, figures, binding, causes, levels);
   let levelRows = [];
 
   function update() {
@@ -75,7 +76,9 @@ export function jobSummary(model, clock) {
     const now = clock();
     const begun = Date.parse(job.job.started_timestamp ?? job.job.timestamp);
     const end = job.ended ? (Date.parse(job.job.finished_timestamp ?? "") || job.endedAt || job.lastAt) : now;
-    setText(facts.elapsed, Number.isNaN(begun) ? UNKNOWN : duration(Math.max(0, end - begun) / 1000));
+    // The job's own times are whole seconds; those of its nodes say more of a short one.
+    const elapsed = Math.max(0, end - begun, job.ended ? job.lastAt - job.firstStart : 0);
+    setText(facts.elapsed, Number.isNaN(begun) ? UNKNOWN : duration(elapsed / 1000));
     setText(titles.elapsed, job.ended ? "Took" : "Elapsed");
     for (const key of ["rate", "left", "running"]) facts[key].parentElement.hidden = job.ended;
     const rate = job.ended ? null : nodesPerSecond(job, now);
@@ -83,7 +86,7 @@ export function jobSummary(model, clock) {
     const left = secondsLeft(job, now);
     setText(facts.left, left === null ? UNKNOWN : `about ${rough(left)}`);
     facts.left.title = left === null ? "It is not known yet, or does not follow from the rate" : "By the rate of the last minute";
-    const words = job.ended ? "" : [bindingText(job.live?.binding), awayText(job.live?.away_until)].filter(Boolean).join(" ");
+    const words = job.ended || job.waiting === 0 ? "" : [bindingText(job.live?.binding), awayText(job.live?.away_until)].filter(Boolean).join(" ");
     setText(binding, words);
     binding.hidden = words === "";
   }

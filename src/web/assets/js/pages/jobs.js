@@ -120,9 +120,9 @@ export default async function page({ main, title, query, onLeave, signal }) {
   function take(job) {
     const row = view.rows.get(job.name);
     if (row) {
-      if (!fits(job, filter)) return leave(row);
-      if (!isOver(row.job.state) && isOver(job.state)) announce(`Job ${job.name} is ${stateLabel(job.state)}: ${countsText(job.node_states ?? {})}`);
-      return row.update(job);
+      const ended = !isOver(row.job.state) && isOver(job.state);
+      if (ended) announce(`Job ${job.name} is ${stateLabel(job.state)}: ${countsText(job.node_states ?? {})}`);
+      return fits(job, filter) ? row.update(job) : leave(row);
     }
     // On other pages everything would move under the reader's eyes.
     if (offset > 0 || !fits(job, filter)) return undefined;

@@ -15,7 +15,7 @@ const REREAD_MILLISECONDS = 2000;
 export default async function page({ params, main, title, onLeave, signal }) {
   const name = params.certname;
   title(name);
-  const state = h("div", { class: "node-state" });
+  const state = h("div", { class: "node-line" });
   const body = h("div", { class: "stack" });
   const trouble = h("div", {});
   const mayRun = may("puppet_agent:run") || may("tasks:run");
@@ -84,7 +84,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
     );
     replace(
       body,
-      h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), h("p", { class: "summary" }, why.summary), why.reasons.length > 1 ? h("ul", { class: "plain" }, why.reasons.map(reasonItem)) : null),
+      h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), h("p", { class: "why" }, why.summary), why.reasons.length > 1 ? h("ul", { class: "plain" }, why.reasons.map(reasonItem)) : null),
       why.reasons.length === 0 ? h("p", { class: "muted" }, "It has been in no job that is still known.") : null,
       runs.map((run, at) => runCard(why.reasons[at], run)),
       h("details", { class: "more" }, h("summary", {}, "The same by the API"), copyable(`curl -sS -H "X-Authentication: $TOKEN" '${location.origin}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`)),
@@ -120,7 +120,7 @@ function runCard(reason, run) {
     run
       ? h(
           "dl",
-          { class: "facts" },
+          { class: "fact-row" },
           fact("Started", run.start_timestamp ? time(run.start_timestamp) : null),
           fact("Ended", run.finish_timestamp ? time(run.finish_timestamp) : null),
           fact("Took", run.duration === null ? null : duration(run.duration)),

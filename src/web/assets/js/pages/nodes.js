@@ -2,12 +2,12 @@
 
 import { get, may } from "../api.js";
 import { announce, debounce, h, replace, setText } from "../dom.js";
-import { age, causeLabel, count, plural } from "../format.js";
+import { ageText, causeLabel, count, plural, stateLabel, timeText } from "../format.js";
 import { icon } from "../icons.js";
 import { keepNodes } from "../node-set.js";
 import { link, navigate, setQuery } from "../router.js";
 import { stream } from "../stream.js";
-import { badge, button, emptyState, errorBox } from "../ui.js";
+import { button, emptyState, errorBox } from "../ui.js";
 import { virtualList } from "../virtual.js";
 
 /** After a change of the inventory the list is read anew, at most as often. */
@@ -148,31 +148,79 @@ export default async function page({ main, title, query, onLeave, signal }) {
   }
 }
 
-/** A row that shows one node after another. */
+/** A row that shows one node after another: its elements are made once, for scrolling changes them all the time. */
 function nodeRow() {
   const name = link("/nodes", { class: "row-link clip mono" });
-  const connection = h("div", { role: "cell" });
+  const connection = changingBadge();
+  const since = changingAge();
+  const two = h("span", { class: "warn", title: "Two agents use this certname" }, icon("warn"), "two agents");
   const agent = h("div", { role: "cell", class: "muted clip" });
-  const run = h("div", { role: "cell", class: "node-run" });
-  const element = h("div", { class: "virtual-row" }, h("div", { role: "cell" }, name), connection, agent, run);
-  let before = "";
+  const outcome = changingBadge();
+  const cause = h("span", { class: "muted" });
+  const job = link("/", { class: "above" });
+  const at = changingAge();
+  const none = h("span", { class: "muted" }, "none yet");
+  const element = h(
+    "div",
+    { class: "virtual-row" },
+    h("div", { role: "cell" }, name),
+    h("div", { role: "cell" }, connection.element, since.element, two),
+    agent,
+    h("div", { role: "cell", class: "node-run" }, outcome.element, cause, job, at.element, none),
+  );
+  let shown = null;
   return {
     element,
     fill(node) {
-      const sign = JSON.stringify(node);
-      if (sign === before) return;
-      before = sign;
-      name.textContent = node.name;
+      if (node === shown) return;
+      shown = node;
+      const last = node.last_run;
+      setText(name, node.name);
       name.title = node.name;
       name.href = `/nodes/${encodeURIComponent(node.name)}`;
-      replace(connection, badge(node.connected ? "connected" : "away", node.connected ? "connected" : "away"), node.since ? h("span", { class: "muted" }, age(node.since)) : null, node.contended ? h("span", { class: "warn", title: "Two agents use this certname" }, icon("warn"), "two agents") : null);
-      agent.textContent = node.agent ?? "";
-      replace(run, lastRun(node.last_run));
+      connection.set(node.connected ? "connected" : "away");
+      since.set(node.since);
+      two.hidden = !node.contended;
+      setText(agent, node.agent ?? "");
+      outcome.set(last?.state ?? null);
+      at.set(last?.timestamp ?? null);
+      cause.hidden = !last?.cause;
+      setText(cause, causeLabel(last?.cause ?? null));
+      job.hidden = !last;
+      if (last) {
+        setText(job, `job ${last.job}`);
+        job.href = `/jobs/${last.job}`;
+      }
+      none.hidden = Boolean(last);
     },
   };
 }
 
-function lastRun(last) {
-  if (!last) return h("span", { class: "muted" }, "none yet");
-  return [badge(last.state), last.cause ? h("span", { class: "muted" }, causeLabel(last.cause)) : null, link(`/jobs/${last.job}`, { class: "above" }, `job ${last.job}`), h("span", { class: "muted" }, age(last.timestamp))];
+function changingBadge() {
+  const element = h("span", { class: "badge" });
+  let now = "";
+  return {
+    element,
+    set(state) {
+      element.hidden = state === null;
+      if (state === null || state === now) return;
+      now = state;
+      element.className = `badge state-${state}`;
+      replace(element, icon(state), stateLabel(state));
+    },
+  };
+}
+
+function changingAge() {
+  const element = h("time", { class: "muted", "data-tick": "age" });
+  return {
+    element,
+    set(ts) {
+      element.hidden = !ts;
+      if (!ts) return;
+      element.dateTime = ts;
+      element.title = timeText(ts);
+      setText(element, ageText(Date.now() - Date.parse(ts)));
+    },
+  };
 }

@@ -52,6 +52,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const concurrencyField = field({ label: "At most at once", control: concurrency, hint: "Nodes of this job." });
   const description = h("input", { value: query.get("description") ?? "", autocomplete: "off", placeholder: "What is it for?" });
   const time = when(() => changed());
+  const submit = button("Run", { kind: "primary", type: "submit", icon: "play" });
   const preview = livePreview({
     body: () => (ready && where.scope() && (type === "deploy" || metadata) ? commandBody({ ...wish(), description: "" }) : null),
     onAnswer(next) {
@@ -61,9 +62,8 @@ export default async function page({ main, title, query, onLeave, signal }) {
     signal,
   });
   const trouble = h("div", {});
-  const submit = button("Run", { kind: "primary", type: "submit", icon: "play" });
   const call = copyable("", "Copy");
-  const taskPart = h("div", { class: "stack" }, taskField, tasks, about, params.element);
+  const taskPart = h("div", { class: "stack" }, about, params.element);
 
   const form = h(
     "form",
@@ -71,7 +71,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     h(
       "div",
       { class: "stack" },
-      card("What", h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "What runs"), radios), environmentField, taskPart),
+      card("What", h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "What runs"), radios), h("div", { class: "pair" }, environmentField, taskField), tasks, taskPart),
       card("Where", where.element),
       card("How", noop, h("div", { class: "pair" }, concurrencyField, field({ label: "Description", control: description }))),
       card("When", time.element),
@@ -103,6 +103,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
 
   function changed() {
     if (!ready) return;
+    replace(trouble);
     call.setText(curlOf(location.origin, wish()));
     drawSubmit();
     preview.changed();
@@ -118,9 +119,19 @@ export default async function page({ main, title, query, onLeave, signal }) {
   function setType(next) {
     type = next;
     taskPart.hidden = type !== "task";
+    taskField.hidden = type !== "task";
     where.setType(type);
+    drawNoop();
     fillNone();
     changed();
+  }
+
+  /** A task simulates only where its author has provided for it. */
+  function drawNoop() {
+    const cannot = type === "task" && metadata !== null && !metadata.noop;
+    noop.input.disabled = cannot;
+    if (cannot) noop.input.checked = false;
+    setText(noop.querySelector(".field-hint"), cannot ? "This task does not know how to simulate." : "Shows what would change and changes nothing.");
   }
 
   /** Only Puppet runs do without an environment. */
@@ -172,7 +183,8 @@ export default async function page({ main, title, query, onLeave, signal }) {
     try {
       const found = await get(taskPath(name, environment.value || "production"), { signal });
       if (task.value.trim() !== name) return;
-      metadata = { of: name };
+      metadata = { of: name, noop: found.metadata?.supports_noop === true };
+      drawNoop();
       replace(about, found.metadata?.description ?? "");
       const given = {};
       for (const [key, value] of query) if (key.startsWith("param.")) given[key.slice(6)] = value;

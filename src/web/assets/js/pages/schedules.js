@@ -4,7 +4,7 @@ import { get, may, put, session } from "../api.js";
 import { h, replace } from "../dom.js";
 import { age, duration, plural, time } from "../format.js";
 import { icon } from "../icons.js";
-import { targetOf } from "../jobs-row.js";
+import { aboutLine } from "../jobs-row.js";
 import { link } from "../router.js";
 import { stream } from "../stream.js";
 import { badge, busy, button, confirm, emptyState, errorBox, pager, table, toast } from "../ui.js";
@@ -22,6 +22,15 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const pages = h("div", {});
   const trouble = h("div", {});
   const mayMake = may("puppet_agent:run") || may("tasks:run");
+  const columns = [
+    { key: "number", title: "No.", cell: ({ name }) => h("span", { class: "job-number" }, name) },
+    { key: "what", title: "What", cell: what },
+    { key: "next", title: "Next run", cell: next, class: "nowrap" },
+    { key: "rhythm", title: "Rhythm", cell: ({ schedule }) => rhythm(schedule) },
+    { key: "last", title: "Last run", cell: last },
+    { key: "owner", title: "Owner", cell: ({ owner, environment }) => h("div", { class: "job-what" }, h("span", {}, owner?.display_name || owner?.login), environment ? h("span", { class: "muted small" }, environment) : null) },
+    { key: "actions", title: "Actions", cell: actions, class: "right" },
+  ];
   let turn = 0;
   let again = 0;
   replace(main, h("div", { class: "page-head" }, h("h1", {}, "Schedules"), mayMake ? link("/run?when=later", { class: "button" }, icon("clock"), "Schedule a run") : null), trouble, list, pages);
@@ -70,16 +79,6 @@ export default async function page({ main, title, query, onLeave, signal }) {
     replace(pages, pager({ total: pagination?.total ?? items.length, limit: PAGE, offset, href: (at) => (at > 0 ? `/schedules?offset=${at}` : "/schedules"), noun: "schedule" }));
   }
 
-  const columns = [
-    { key: "number", title: "No.", cell: ({ name }) => h("span", { class: "job-number" }, name) },
-    { key: "what", title: "What", cell: what },
-    { key: "next", title: "Next run", cell: next, class: "nowrap" },
-    { key: "rhythm", title: "Rhythm", cell: ({ schedule }) => rhythm(schedule) },
-    { key: "last", title: "Last run", cell: last },
-    { key: "owner", title: "Owner", cell: ({ owner, environment }) => h("div", { class: "job-what" }, h("span", {}, owner?.display_name || owner?.login), environment ? h("span", { class: "muted small" }, environment) : null) },
-    { key: "actions", title: "", cell: actions },
-  ];
-
   function actions(row) {
     const mine = row.owner?.login === session.get()?.login;
     if (row.enabled === false || !(mine || may("scheduled_jobs:edit"))) return "";
@@ -108,9 +107,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
 
 function what(row) {
   const name = row.type === "task" ? (row.input?.name ?? "task") : row.type === "deploy" ? "Puppet run" : row.type;
-  const target = targetOf(row.input);
-  const text = row.description ? `${row.description} · ${target}` : target;
-  return h("div", { class: "job-what" }, h("strong", {}, row.input?.noop ? `${name} (noop)` : name), h("span", { class: "muted clip", title: text }, text));
+  return h("div", { class: "job-what" }, h("strong", {}, row.input?.noop ? `${name} (noop)` : name), aboutLine(row.description, row.input));
 }
 
 function next(row) {

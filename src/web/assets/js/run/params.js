@@ -29,7 +29,7 @@ export function paramsForm(changed) {
     const control = controlFor(parameter);
     const input = inputFor(control, parameter, text);
     input.name = `param-${name}`;
-    const hint = [parameter.description, parameter.default !== undefined && `Default: ${shown(parameter.default)}.`, hintOf(control)].filter(Boolean).join(" ");
+    const hint = [sentence(parameter.description), parameter.default !== undefined && `Default: ${shown(parameter.default)}.`, hintOf(control)].filter(Boolean).join(" ");
     const type = h("code", { class: "type" }, parameter.type ?? "Any");
     const made = field({ label: name, control: input, required: !control.optional, hint: h("span", {}, type, hint ? ` ${hint}` : ""), class: "param" });
     // The service says what is missing; the browser's own bubbles would stand in the way of a dry look.
@@ -77,6 +77,10 @@ export function paramsForm(changed) {
   };
 }
 
+function sentence(text) {
+  return text && !/[.!?]$/.test(text.trim()) ? `${text.trim()}.` : text;
+}
+
 function inputFor(control, parameter, text) {
   if (control.sensitive) return h("input", { type: "password", autocomplete: "off", value: text });
   const unset = parameter.default !== undefined ? `default (${shown(parameter.default)})` : control.optional ? "not given" : "choose…";
@@ -91,7 +95,7 @@ function inputFor(control, parameter, text) {
     case "json":
       return h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: text, placeholder: placeholder(parameter) || (/^(Optional\[)?Hash|Struct/.test(parameter.type ?? "") ? '{"key": "value"}' : '["value"]') });
     default:
-      return h("textarea", { rows: "1", class: "grow", spellcheck: "false", value: text, placeholder: placeholder(parameter) });
+      return h("textarea", { rows: "1", class: "autogrow", spellcheck: "false", value: text, placeholder: placeholder(parameter) });
   }
 }
 

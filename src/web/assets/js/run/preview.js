@@ -80,7 +80,7 @@ function parts(answer) {
     h("p", { class: "big" }, h("strong", {}, count(answer.nodes)), answer.nodes === 1 ? " node" : " nodes"),
     away.count === 0
       ? h("p", { class: "fine" }, icon("finished"), answer.nodes === 1 ? "It is connected." : "All of them are connected.")
-      : names(h("span", { class: "warn" }, icon("warn"), away.count === answer.nodes ? "None of them is connected" : `${count(away.count)} not connected`), away),
+      : names(h("span", { class: "warn" }, icon("warn"), answer.nodes === 1 ? "It is not connected" : away.count === answer.nodes ? "None of them is connected" : `${count(away.count)} not connected`), away),
     answer.busy?.count > 0 ? names(h("span", {}, icon("clock"), `On ${plural(answer.busy.count, "node")} something else runs now; it waits its turn there.`), answer.busy) : null,
     limit !== null && limit < answer.nodes ? h("p", { class: "muted" }, `At most ${count(limit)} at once.`) : null,
     levels.length > 1 ? order(levels) : null,
@@ -92,7 +92,7 @@ function parts(answer) {
 /** A sentence that opens to the names behind it. */
 function names(summary, set) {
   const more = set.count - set.names.length;
-  return h("details", { class: "names" }, h("summary", {}, summary), h("ul", { class: "plain mono small" }, set.names.map((name) => h("li", {}, name)), more > 0 ? h("li", {}, `and ${count(more)} more`) : null));
+  return h("details", { class: "name-fold" }, h("summary", {}, summary), h("ul", { class: "plain mono small" }, set.names.map((name) => h("li", {}, name)), more > 0 ? h("li", {}, `and ${count(more)} more`) : null));
 }
 
 function bar(part, whole) {
@@ -108,7 +108,7 @@ function order(levels) {
     { class: "stack-small" },
     h("h3", {}, `In ${levels.length} steps`),
     h("p", { class: "muted small" }, "Each begins where the nodes that it depends on have finished."),
-    h("ol", { class: "levels" }, levels.map((level, at) => h("li", {}, h("span", {}, at === 0 ? "at once" : `step ${at + 1}`), bar(level.count, most), h("span", { class: "right" }, count(level.count))))),
+    h("ol", { class: "steps" }, levels.map((level, at) => h("li", {}, h("span", {}, at === 0 ? "at once" : `step ${at + 1}`), bar(level.count, most), h("span", { class: "right" }, count(level.count))))),
   );
 }
 
@@ -130,7 +130,7 @@ function groups(list) {
     "div",
     { class: "stack-small" },
     h("h3", {}, "How much of which group"),
-    h("ul", { class: "levels" }, shown.map((group) => h("li", {}, h("span", { class: "clip", title: group.name }, group.name), bar(group.in, group.of), h("span", { class: "right" }, `${count(group.in)} of ${count(group.of)}`)))),
+    h("ul", { class: "steps" }, shown.map((group) => h("li", {}, h("span", { class: "clip", title: group.name }, group.name), bar(group.in, group.of), h("span", { class: "right" }, `${count(group.in)} of ${count(group.of)}`)))),
     list.length > shown.length ? h("p", { class: "muted small" }, `and ${plural(list.length - shown.length, "group")} more`) : null,
   );
 }

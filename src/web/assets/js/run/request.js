@@ -85,6 +85,7 @@ export function fieldOf(error) {
   const key = error.details?.key;
   const parameter = /\bparameter ([a-z]\w*)/.exec(error.msg ?? "");
   if (parameter && (key === undefined || /^(params|input)/.test(key))) return `params.${parameter[1]}`;
+  if (/\btime zone\b/.test(error.msg ?? "")) return "timezone";
   if (kind === "invalid-time") return "start_time";
   if (kind === "unknown-task") return "task";
   if (kind === "unknown-environment" || kind === "empty-environment") return "environment";
