@@ -225,7 +225,7 @@ mod tests {
             CliError::NotReady { url: url(), msg: "starting".into() },
             denied("user-unauthenticated", None),
             denied("token-expired", Some("`bunraku login`")),
-            denied("invalid-token", Some("--token-file /root/token")),
+            denied("invalid-token", Some("/etc/bunraku/token")),
             denied("invalid-credentials", None),
             not_permitted(403),
             refused("unknown-job", json!({})),
