@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bunraku_actors::model::{Cause, JobState, NodeState};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -106,11 +107,23 @@ impl Node {
         (NodeState::from_name(&self.state).unwrap_or(NodeState::Errored), cause)
     }
 
+    /// State and cause in words: `errored, not_connected`.
+    pub(crate) fn end_in_words(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}, {cause}", self.state),
+            None => self.state.clone(),
+        }
+    }
+
+    /// Why the node did not finish, in the fewest words: what its result says, or else its message.
+    pub(crate) fn reason(&self) -> &str {
+        reason_of(&self.result).unwrap_or_else(|| self.message())
+    }
+
     /// The sentence that explains the node's state: its message, or else what its result says.
     pub(crate) fn message(&self) -> &str {
-        let of_error = || self.result.get("_error")?.get("msg")?.as_str();
         match self.details.message.trim() {
-            "" => of_error().unwrap_or_default(),
+            "" => reason_of(&self.result).unwrap_or_default(),
             message => message,
         }
     }
@@ -130,15 +143,32 @@ pub(crate) struct Event {
     pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    pub(crate) timestamp: String,
     pub(crate) details: Value,
     pub(crate) message: String,
 }
 
 impl Event {
+    /// Why its node did not finish: what its result says, or else its message.
+    pub(crate) fn reason(&self) -> &str {
+        self.details.get("detail").and_then(reason_of).unwrap_or_else(|| self.message.trim())
+    }
+
     /// The node that it is about.
     pub(crate) fn node(&self) -> Option<&str> {
         self.details.get("node")?.as_str()
     }
+}
+
+/// A time of an answer, where it is one.
+pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
+}
+
+/// The message of the error in a node's result.
+fn reason_of(result: &Value) -> Option<&str> {
+    let message = result.pointer("/_error/msg")?.as_str()?.trim();
+    (!message.is_empty()).then_some(message)
 }
 
 /// Reads an answer, or a part of one.

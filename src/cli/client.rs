@@ -1,14 +1,18 @@
 //! The HTTP client of the command line: one server, one token, JSON in and out, errors that say what to do.
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use rustls::CertificateError;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::deep;
-use super::error::CliError;
+use super::error::{CliError, Distrust};
 use super::settings::Settings;
 use crate::tls;
 use crate::web::loopback;
@@ -28,6 +32,15 @@ pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<HeaderValue>,
+    origin: Arc<Origin>,
+}
+
+/// Where the settings came from, for messages.
+#[derive(Debug)]
+struct Origin {
+    url_from: String,
+    token_from: Option<String>,
+    ca: Option<PathBuf>,
 }
 
 /// A text as one part of a path.
@@ -69,7 +82,12 @@ impl Client {
             header.set_sensitive(true);
             Ok::<_, CliError>(header)
         });
-        Ok(Self { http, url: settings.url.clone(), token: token.transpose()? })
+        let origin = Origin {
+            url_from: settings.url_from.clone(),
+            token_from: settings.token_from.clone().filter(|_| settings.token.is_some()),
+            ca: settings.ca.clone(),
+        };
+        Ok(Self { http, url: settings.url.clone(), token: token.transpose()?, origin: origin.into() })
     }
 
     /// The server's address.
@@ -181,7 +199,9 @@ impl Client {
         let msg = text("msg").unwrap_or_else(|| format!("{} answered {status}", self.url));
         let kind = text("kind").unwrap_or_default();
         match status.as_u16() {
-            code @ (401 | 403) => CliError::NotPermitted { status: code, kind, msg },
+            code @ (401 | 403) => {
+                CliError::NotPermitted { status: code, kind, msg, token_from: self.origin.token_from.clone() }
+            }
             502..=504 => CliError::NotReady { url: self.url.clone(), msg },
             code @ 400..=499 => {
                 let details = body.get("details").cloned().unwrap_or(Value::Null);
@@ -191,8 +211,17 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        CliError::Unreachable { url: self.url.clone(), reason: innermost(error) }
+    /// What a connection that cannot be made, or breaks off, means.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        match distrust(error, self.origin.ca.as_deref()) {
+            Some(trouble) => CliError::Untrusted { url: self.url.clone(), reason: innermost(error), trouble },
+            None => self.given_up(innermost(error)),
+        }
+    }
+
+    /// The server is away, for that reason.
+    pub(crate) fn given_up(&self, reason: String) -> CliError {
+        CliError::Unreachable { url: self.url.clone(), reason, named_by: self.origin.url_from.clone() }
     }
 }
 
@@ -207,8 +236,32 @@ pub(crate) fn items_of(mut answer: Value) -> Result<Vec<Value>, CliError> {
     }
 }
 
+/// Whether a connection failed because of the server's certificate, and why that is.
+fn distrust(error: &(dyn Error + 'static), ca: Option<&Path>) -> Option<Distrust> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An I/O error passes over the error that it wraps when it is asked for its source.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(trouble) = wrapped.and_then(|error| distrust(error, ca)) {
+            return Some(trouble);
+        }
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
+            return Some(match reason {
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Distrust::Name,
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Distrust::Time,
+                _ => Distrust::Issuer { ca: ca.map(Path::to_owned) },
+            });
+        }
+        next = error.source();
+    }
+    None
+}
+
 /// The reason at the bottom: "connection refused" says more than "error sending request for url".
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -223,7 +276,8 @@ mod tests {
 
     fn client() -> Client {
         tls::install_provider();
-        let settings = Settings { url: "https://orch:8143".into(), token: None, ca: None };
+        let url_from = "--url".to_owned();
+        let settings = Settings { url: "https://orch:8143".into(), token: None, ca: None, url_from, token_from: None };
         Client::new(&settings).unwrap()
     }
 
@@ -239,6 +293,18 @@ mod tests {
         }
         let foreign = client.refusal(StatusCode::NOT_FOUND, &Value::Null).to_string();
         assert!(foreign.contains("https://orch:8143") && foreign.contains("404"), "{foreign}");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_found_below_what_wraps_it() {
+        let wrapped = |reason| std::io::Error::other(std::io::Error::other(rustls::Error::InvalidCertificate(reason)));
+        let ca = Some(Path::new("/ca.pem"));
+        let name = wrapped(CertificateError::NotValidForName);
+        assert_eq!(distrust(&name, ca), Some(Distrust::Name));
+        assert_eq!(distrust(&wrapped(CertificateError::Expired), ca), Some(Distrust::Time));
+        let issuer = wrapped(CertificateError::UnknownIssuer);
+        assert_eq!(distrust(&issuer, ca), Some(Distrust::Issuer { ca: Some("/ca.pem".into()) }));
+        assert_eq!(distrust(&std::io::Error::other("certificate"), ca), None);
     }
 
     #[test]

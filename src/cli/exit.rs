@@ -90,6 +90,20 @@ pub(crate) fn of_job(state: JobState, nodes: impl IntoIterator<Item = (NodeState
     if unreached && state == JobState::Failed { Exit::OnlyUnreached } else { Exit::Failed }
 }
 
+/// How many nodes of a job were not connected or not reached, those that were skipped because of them included; nothing
+/// when some node did not finish for another reason. From the nodes that did not finish.
+pub(crate) fn unreached(nodes: impl IntoIterator<Item = (NodeState, Option<Cause>)>) -> Option<u64> {
+    let mut count = 0;
+    for (state, cause) in nodes {
+        match cause {
+            _ if state == NodeState::Finished => {}
+            Some(Cause::NotConnected | Cause::Undeliverable | Cause::DependencyFailed) => count += 1,
+            _ => return None,
+        }
+    }
+    Some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +144,26 @@ mod tests {
             }
             assert_eq!(failed(&[(Errored, Some(Cause::NotConnected)), (Errored, Some(cause))]), 1, "{cause:?}");
             assert_eq!(failed(&[(Errored, Some(cause)), (Errored, Some(Cause::NotConnected))]), 1, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_reached_is_counted_with_its_consequences() {
+        let missed = [
+            (Finished, None),
+            (Errored, Some(Cause::NotConnected)),
+            (Errored, Some(Cause::Undeliverable)),
+            (Skipped, Some(Cause::DependencyFailed)),
+        ];
+        assert_eq!(unreached(missed), Some(3));
+        for other in Cause::ALL {
+            if !matches!(other, Cause::NotConnected | Cause::Undeliverable | Cause::DependencyFailed) {
+                assert_eq!(
+                    unreached([(Errored, Some(Cause::NotConnected)), (Errored, Some(other))]),
+                    None,
+                    "{other:?}"
+                );
+            }
         }
     }
 

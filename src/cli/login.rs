@@ -60,7 +60,7 @@ pub(crate) struct WhoamiArgs {}
 pub(crate) async fn login(args: &LoginArgs, ctx: &Context) -> Result<Exit, CliError> {
     let sessions = sessions()?;
     // Whatever token there is: it is not shown to log in.
-    let settings = Settings { token: None, ..Settings::resolve(&ctx.server)? };
+    let settings = Settings { token: None, token_from: None, ..Settings::resolve(&ctx.server)? };
     let client = Client::new(&settings)?;
     let password = password("Password: ", args.password_stdin)?;
     let mut body = Map::new();

@@ -5,12 +5,14 @@
 
 mod access;
 mod agent;
+mod allow;
 mod answers;
 mod audit;
 mod backup;
 mod ca;
 mod client;
 mod config_arg;
+mod confirm;
 mod deep;
 mod demo;
 mod doctor;
@@ -28,6 +30,7 @@ mod ledger;
 mod login;
 mod node;
 mod output;
+mod pages;
 mod params;
 mod pe_client_tools;
 mod plan;
@@ -36,10 +39,13 @@ mod serve;
 mod sessions;
 mod settings;
 mod swarm;
+mod table;
 mod target;
 mod task;
+mod terminal;
 mod token;
 mod user;
+mod why;
 
 use std::process::ExitCode;
 
@@ -88,6 +94,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Schedule(schedule::ScheduleArgs),
     Node(node::NodeArgs),
+    Why(why::WhyArgs),
     Group(group::GroupArgs),
     Env(env::EnvArgs),
     Import(import::ImportArgs),
@@ -105,6 +112,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     Ca(ca::CaArgs),
     Swarm(swarm::SwarmArgs),
+    Completions(pages::CompletionsArgs),
+    Man(pages::ManArgs),
 }
 
 /// What every command needs.
@@ -180,6 +189,9 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Access(args) => block_on(access::run(args, ctx)),
         Command::Audit(args) => block_on(audit::run(args, ctx)),
         Command::Node(args) => block_on(node::run(args, ctx)),
+        Command::Why(args) => block_on(why::run(args, ctx)),
+        Command::Completions(args) => Ok(pages::completions(args)),
+        Command::Man(args) => pages::man(args, ctx),
         Command::Ledger(args) => block_on(ledger::run(args, ctx)),
         Command::Token(args) => block_on(token::run(args, ctx)),
         Command::Drain(args) => block_on(drain::run(args, ctx)),

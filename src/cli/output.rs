@@ -5,10 +5,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table};
 use serde_json::Value;
 
 use super::error::CliError;
+use super::{table, terminal};
 
 /// What results look like: sentences and tables for people, or JSON for programs, one value per line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -51,6 +51,11 @@ impl Output {
         !self.is_json() && io::stderr().is_terminal()
     }
 
+    /// How wide results may be; without a terminal there is no limit, for programs read them.
+    pub(crate) fn width(self) -> Option<usize> {
+        io::stdout().is_terminal().then(|| terminal::size().0)
+    }
+
     /// One line of the result.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         // A reader that hung up has what it wanted.
@@ -80,14 +85,7 @@ impl Output {
 
     /// A table as wide as the terminal at most; without a terminal, every row on one line.
     pub(crate) fn table<const N: usize>(self, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING);
-        let fits = if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-        table.set_content_arrangement(fits).set_header(header);
-        table.add_rows(rows);
-        for line in table.lines() {
-            self.line(line.trim_end());
-        }
+        table::lines(header, rows, self.width()).iter().for_each(|line| self.line(line));
     }
 }
 

@@ -64,6 +64,7 @@ fn read_from(global: &Path, ca: &Path, home: Option<&Path>) -> Result<ClientFile
         url: Some(url),
         token_file: token,
         ca: named.or_else(|| Some(ca.to_owned()).filter(|path| path.is_file())),
+        name: "the files of Puppet Enterprise's client tools (--pe)".to_owned(),
     })
 }
 

@@ -63,6 +63,9 @@ pub(super) struct ClientFile {
     pub(super) url: Option<String>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ca: Option<PathBuf>,
+    /// What this file is called in messages.
+    #[serde(skip)]
+    pub(super) name: String,
 }
 
 /// What is used in the end.
@@ -71,6 +74,9 @@ pub(crate) struct Settings {
     pub(crate) url: String,
     pub(crate) token: Option<SecretString>,
     pub(crate) ca: Option<PathBuf>,
+    /// Who named the address, and who the token: for messages.
+    pub(crate) url_from: String,
+    pub(crate) token_from: Option<String>,
 }
 
 impl Settings {
@@ -88,23 +94,41 @@ impl Settings {
     }
 
     fn combine(args: &ServerArgs, file: ClientFile, sessions: Option<Sessions>) -> Result<Self, CliError> {
-        let url = args.url.clone().or(file.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let (url, url_from) = match (args.url.clone(), file.url) {
+            (Some(url), _) => {
+                let from = flag_or_variable("--url", "BUNRAKU_URL", &url);
+                (url, from.to_owned())
+            }
+            (None, Some(url)) => (url, file.name.clone()),
+            (None, None) => {
+                (DEFAULT_URL.to_owned(), "the default (--url, BUNRAKU_URL or client.yaml name another)".into())
+            }
+        };
         if !url.starts_with("https://") {
             return Err(CliError::Usage(format!("the server address '{url}' does not begin with https://")));
         }
         // A flag that names a file beats the token of the environment, which clap cannot tell from `--token`.
         let url = url.trim_end_matches('/').to_owned();
         let token = match (&args.token_file, &args.token, &file.token_file) {
-            (Some(path), _, _) | (None, None, Some(path)) => Some(read_token(path)?),
-            (None, Some(token), _) => Some(token.trim().to_owned()),
+            (Some(path), _, _) | (None, None, Some(path)) => Some((read_token(path)?, path.display().to_string())),
+            (None, Some(token), _) => {
+                let from = flag_or_variable("--token", "BUNRAKU_TOKEN", token);
+                Some((token.trim().to_owned(), from.to_owned()))
+            }
             (None, None, None) => match sessions {
-                Some(sessions) => sessions.token(&url)?,
+                Some(sessions) => sessions.token(&url)?.map(|token| (token, "your last `bunraku login`".to_owned())),
                 None => None,
             },
         };
+        let (token, token_from) = token.unzip();
         let ca = args.ca.clone().or(file.ca);
-        Ok(Self { url, token: token.map(SecretString::from), ca })
+        Ok(Self { url, token: token.map(SecretString::from), ca, url_from, token_from })
     }
+}
+
+/// Which of both a value came from. clap does not tell; a flag that repeats the variable may be taken for it.
+fn flag_or_variable(flag: &'static str, variable: &'static str, value: &str) -> &'static str {
+    if std::env::var(variable).is_ok_and(|set| set == value) { variable } else { flag }
 }
 
 fn client_file() -> Option<PathBuf> {
@@ -124,7 +148,8 @@ fn read_client_file(path: &Path) -> Result<ClientFile, CliError> {
     if text.trim().is_empty() {
         return Ok(ClientFile::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| unusable(error.to_string()))
+    let file: ClientFile = serde_saphyr::from_str(&text).map_err(|error| unusable(error.to_string()))?;
+    Ok(ClientFile { name: path.display().to_string(), ..file })
 }
 
 fn read_token(path: &Path) -> Result<String, CliError> {
@@ -152,9 +177,14 @@ mod tests {
             url: Some("https://file:1/".into()),
             token_file: Some(path.clone()),
             ca: Some("file.pem".into()),
+            name: "client.yaml".into(),
         };
         let settings = Settings::combine(&ServerArgs::default(), file(), None).unwrap();
         assert_eq!((settings.url.as_str(), token(&settings)), ("https://file:1", "abc"));
+        assert_eq!(
+            (settings.url_from.as_str(), settings.token_from.clone()),
+            ("client.yaml", Some(path.display().to_string()))
+        );
         let args = ServerArgs {
             url: Some("https://flag:2".into()),
             token: Some("flag".into()),
@@ -164,6 +194,7 @@ mod tests {
         };
         let settings = Settings::combine(&args, file(), None).unwrap();
         assert_eq!((settings.url.as_str(), token(&settings)), ("https://flag:2", "flag"));
+        assert_eq!((settings.url_from.as_str(), settings.token_from.as_deref()), ("--url", Some("--token")));
         assert_eq!(settings.ca, Some("flag.pem".into()));
         let args = ServerArgs { token_file: Some(path), token: Some("from the environment".into()), ..args };
         assert_eq!(token(&Settings::combine(&args, ClientFile::default(), None).unwrap()), "abc");

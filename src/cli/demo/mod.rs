@@ -23,6 +23,7 @@ use self::children::Part;
 use self::place::Place;
 use self::ports::Endpoints;
 use self::site::{APPLICATION, ENVIRONMENT, Puppet, Site, TASK};
+use super::allow::JudgeArgs;
 use super::answers::job_name;
 use super::client::{Client, items_of};
 use super::error::CliError;
@@ -175,7 +176,13 @@ async fn set_up(
     }
     let token = std::fs::read_to_string(site.made.token_file()).context("cannot read the token just made")?;
     let token = SecretString::from(token.trim().to_owned());
-    let settings = Settings { url: endpoints.url(), token: Some(token.clone()), ca: Some(site.made.ca()) };
+    let settings = Settings {
+        url: endpoints.url(),
+        token: Some(token.clone()),
+        ca: Some(site.made.ca()),
+        url_from: "the demo".to_owned(),
+        token_from: Some("the demo".to_owned()),
+    };
     let client = Client::new(&settings)?;
     start(&site, &client, parts).await?;
     let link = client.loopback(&token).context("no port for the dashboard")?;
@@ -188,11 +195,11 @@ async fn run_all(site: &Site, client: &Client, out: Output) -> Result<Exit, CliE
     let deploy =
         json!({"environment": ENVIRONMENT, "scope": {"application": APPLICATION}, "description": "the demo's deploy"});
     let job = job_name(&client.post("/orchestrator/v1/command/deploy", &deploy).await?)?;
-    let deployed = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
+    let deployed = watch_to_end(client, &job, out, Interrupt::Elsewhere, &JudgeArgs::default()).await?;
     let task = json!({"environment": ENVIRONMENT, "task": TASK, "params": {"greeting": "Hello"},
         "scope": {"nodes": site.certnames()}, "description": "the demo's task"});
     let job = job_name(&client.post("/orchestrator/v1/command/task", &task).await?)?;
-    let ran = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
+    let ran = watch_to_end(client, &job, out, Interrupt::Elsewhere, &JudgeArgs::default()).await?;
     if !out.is_json() {
         show_output(client, &job, out).await?;
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::children::Part;
 use super::site::{ENVIRONMENT, Site};
 use super::{LOOK_AGAIN, START_PATIENCE, all_connected, answers, give_up_after};
+use crate::cli::allow::JudgeArgs;
 use crate::cli::answers::job_name;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
@@ -44,7 +45,7 @@ pub(super) async fn show(site: &Site, client: &Client, parts: &mut [Part], out: 
     *service = Part::start("serve-again", &["serve"], &site.made.config(), &site.made.dir.join("log"))?;
     answers(client, parts).await?;
     step(out, "started", "the service is back: it asks every node what became of its run");
-    let outcome = watch_to_end(client, &job, out, Interrupt::Elsewhere).await?;
+    let outcome = watch_to_end(client, &job, out, Interrupt::Elsewhere, &JudgeArgs::default()).await?;
     // One whose run was over before may still be on its way back.
     all_connected(site, client, parts).await?;
     if !out.is_json() {

@@ -2,6 +2,9 @@
 //!
 //! It only reads. The job neither knows nor cares whether somebody follows it.
 
+mod failures;
+mod pace;
+mod picture;
 mod sse;
 mod tally;
 mod view;
@@ -14,8 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+pub(crate) use self::failures::Failures;
 use self::sse::{SseEvent, SseParser};
 pub(crate) use self::view::{Notes, View};
+use super::allow::Allowance;
 use super::answers::{self, Event, Job, Node};
 use super::client::Client;
 use super::deep;
@@ -27,6 +32,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A server that is away for longer is given up; the job goes on without us.
 const GIVE_UP: Duration = Duration::from_secs(600);
+/// How often the picture is drawn, where there is one.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How often the server is asked which limit binds.
 const BINDING_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -36,6 +43,8 @@ pub(crate) struct Ended {
     pub(crate) exit: Exit,
     /// Nodes that failed or errored. Those that were skipped are only counted.
     pub(crate) failures: Vec<Node>,
+    /// What the allowance means for this job, where it decides.
+    pub(crate) verdict: Option<String>,
 }
 
 /// Reads one job.
@@ -50,10 +59,15 @@ pub(crate) async fn job(client: &Client, name: &str) -> Result<Job, CliError> {
 ///
 /// # Errors
 /// When the server refuses, or is away for too long. A connection that is lost for less heals.
-pub(crate) async fn follow(client: &Client, name: &str, view: &mut View) -> Result<Ended, CliError> {
+pub(crate) async fn follow(
+    client: &Client,
+    name: &str,
+    view: &mut View,
+    allowed: Option<&Allowance>,
+) -> Result<Ended, CliError> {
     let mut follower = Follower { client, name, view, last: None, pause: FIRST_PAUSE, lost: None };
     follower.until_over().await?;
-    judge(client, name).await
+    judge(client, name, allowed).await
 }
 
 struct Follower<'a> {
@@ -85,23 +99,21 @@ impl Follower<'_> {
     async fn read_stream(&mut self, binding: &mut Binding) -> Result<bool, CliError> {
         let path = format!("/orchestrator/v1/jobs/{}/events", self.name);
         let after = self.last.map(|id| id.to_string());
-        let mut stream = self.client.stream(&path, after.as_deref()).await?;
+        let opened = self.client.stream(&path, after.as_deref());
+        let mut stream = while_drawing(self.view, opened).await?;
         if self.lost.take().is_some() {
             self.view.notes().note("connected again");
         }
         let mut parser = SseParser::default();
         loop {
             let portion = tokio::select! {
-                portion = stream.chunk() => portion,
+                portion = while_drawing(self.view, stream.chunk()) => portion,
                 limit = binding.changed() => {
                     self.view.binding(limit.as_deref());
                     continue;
                 }
             };
-            let portion = portion.map_err(|error| CliError::Unreachable {
-                url: self.client.url().to_owned(),
-                reason: super::client::innermost(&error),
-            })?;
+            let portion = portion.map_err(|error| self.client.unreachable(&error))?;
             let Some(bytes) = portion else { return Ok(false) };
             let events = parser.push(&bytes).map_err(|error| CliError::Server(format!("the event stream: {error}")))?;
             for event in events {
@@ -134,11 +146,24 @@ impl Follower<'_> {
         });
         if since.elapsed() > GIVE_UP {
             let hint = format!("{reason}; given up, the job goes on: bunraku job watch {}", self.name);
-            return Err(CliError::Unreachable { url: self.client.url().to_owned(), reason: hint });
+            return Err(self.client.given_up(hint));
         }
-        sleep(self.pause).await;
+        while_drawing(self.view, sleep(self.pause)).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(())
+    }
+}
+
+/// Waits for something, and draws the picture meanwhile: its clock goes on while nothing happens.
+async fn while_drawing<T>(view: &View, what: impl Future<Output = T>) -> T {
+    let mut ticks = interval(DRAW_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut what = std::pin::pin!(what);
+    loop {
+        tokio::select! {
+            done = &mut what => return done,
+            _ = ticks.tick() => view.draw(),
+        }
     }
 }
 
@@ -216,7 +241,7 @@ impl Drop for Binding {
 }
 
 /// How a job that is over ended: its exit code and the nodes to blame.
-async fn judge(client: &Client, name: &str) -> Result<Ended, CliError> {
+async fn judge(client: &Client, name: &str, allowed: Option<&Allowance>) -> Result<Ended, CliError> {
     let job = job(client, name).await?;
     let state = job.state().unwrap_or(JobState::Failed);
     let mut failures = Vec::new();
@@ -226,12 +251,20 @@ async fn judge(client: &Client, name: &str) -> Result<Ended, CliError> {
         }
     }
     let mut exit = exit::of_job(state, failures.iter().map(Node::end));
+    let mut verdict = None;
     if exit == Exit::OnlyUnreached {
         // Many nodes may have been skipped; they are asked for only where they decide.
         let skipped = nodes(client, name, Some("skipped")).await?;
-        exit = exit::of_job(state, failures.iter().chain(&skipped).map(Node::end));
+        let ends = || failures.iter().chain(&skipped).map(Node::end);
+        exit = exit::of_job(state, ends());
+        if let (Exit::OnlyUnreached, Some(allowed), Some(missed)) = (exit, allowed, exit::unreached(ends())) {
+            verdict = Some(allowed.verdict(missed, job.node_count));
+            if allowed.allows(missed, job.node_count) {
+                exit = Exit::Done;
+            }
+        }
     }
-    Ok(Ended { job, exit, failures })
+    Ok(Ended { job, exit, failures, verdict })
 }
 
 /// The nodes of a job, all of them or those in one state.

@@ -1,45 +1,56 @@
-//! How a running job looks: bars on a terminal, plain lines elsewhere, JSON lines for programs.
+//! Where a running job is shown: a picture that is drawn again and again on a terminal, plain lines elsewhere, JSON
+//! lines for programs. What the picture looks like is decided in `picture`.
 
-use std::time::Duration;
-
-use bunraku_actors::model::{EventKind, NodeState};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use bunraku_actors::model::EventKind;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::tally::Tally;
+use super::picture::Picture;
 use crate::cli::answers::{Event, Job};
 use crate::cli::output::{self, Output};
+use crate::cli::terminal;
 
-/// The states that have a bar, from top to bottom.
-const BARS: [(NodeState, &str, &str); 6] = [
-    (NodeState::Finished, "finished", "green"),
-    (NodeState::Running, "running", "cyan"),
-    (NodeState::Failed, "failed", "red"),
-    (NodeState::Errored, "errored", "magenta"),
-    (NodeState::Skipped, "skipped", "yellow"),
-    (NodeState::New, "waiting", "blue"),
-];
-
-/// Prints remarks without disturbing the bars. Cheap to clone.
+/// Prints remarks without disturbing the picture. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Notes {
     out: Output,
-    bars: Option<MultiProgress>,
+    drawn: Option<ProgressBar>,
 }
 
 impl Notes {
     /// A remark for people; programs see it on standard error.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        match &self.bars {
-            Some(bars) => bars.suspend(|| self.out.note(text)),
+        match &self.drawn {
+            Some(drawn) => drawn.suspend(|| self.out.note(text)),
             None => self.out.note(text),
+        }
+    }
+
+    /// Whether there is a picture, and so a person who can be asked.
+    pub(crate) fn is_drawn(&self) -> bool {
+        self.drawn.is_some()
+    }
+
+    /// Takes the picture away, so that a question can be asked and answered.
+    pub(crate) fn hide(&self) {
+        if let Some(drawn) = &self.drawn {
+            drawn.suspend(|| {});
+            drawn.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    /// Lets the picture be drawn again.
+    pub(crate) fn unhide(&self) {
+        if let Some(drawn) = &self.drawn {
+            drawn.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 }
 
 /// The view of one job.
 pub(crate) enum View {
-    Bars(Bars),
+    Drawn(Drawn),
     Plain(Output),
     Json { out: Output, job: String },
 }
@@ -50,7 +61,7 @@ impl View {
         if out.is_json() {
             Self::Json { out, job: job.name.clone() }
         } else if out.can_draw() {
-            Self::Bars(Bars::new(out, job))
+            Self::Drawn(Drawn::new(out, job))
         } else {
             Self::Plain(out)
         }
@@ -59,8 +70,8 @@ impl View {
     /// Where remarks go while this view is shown.
     pub(crate) fn notes(&self) -> Notes {
         match self {
-            Self::Bars(bars) => Notes { out: bars.out, bars: Some(bars.all.clone()) },
-            Self::Plain(out) | Self::Json { out, .. } => Notes { out: *out, bars: None },
+            Self::Drawn(drawn) => Notes { out: drawn.out, drawn: Some(drawn.bar.clone()) },
+            Self::Plain(out) | Self::Json { out, .. } => Notes { out: *out, drawn: None },
         }
     }
 
@@ -72,7 +83,7 @@ impl View {
     /// Shows an event; `raw` is the same one as the server sent it.
     pub(crate) fn event(&mut self, event: &Event, raw: &Value) {
         match self {
-            Self::Bars(bars) => bars.event(event),
+            Self::Drawn(drawn) => drawn.event(event),
             Self::Plain(out) => out.line(plain(event)),
             Self::Json { out, job } => out.json(&with_job(raw, job)),
         }
@@ -81,7 +92,7 @@ impl View {
     /// Says which limit keeps nodes waiting, or that none does any more.
     pub(crate) fn binding(&mut self, binding: Option<&str>) {
         match self {
-            Self::Bars(bars) => bars.binding(binding),
+            Self::Drawn(drawn) => drawn.picture.bind(binding),
             Self::Plain(out) => {
                 if let Some(binding) = binding {
                     out.line(format!("waiting nodes are limited by {binding}"));
@@ -91,10 +102,17 @@ impl View {
         }
     }
 
-    /// Takes the bars away; what was printed above them stays.
+    /// Draws the picture as it is now. Elsewhere than on a terminal there is nothing to draw.
+    pub(crate) fn draw(&self) {
+        if let Self::Drawn(drawn) = self {
+            drawn.draw();
+        }
+    }
+
+    /// Takes the picture away; what was printed above it stays.
     pub(crate) fn close(self) {
-        if let Self::Bars(bars) = self {
-            bars.close();
+        if let Self::Drawn(drawn) = self {
+            drawn.bar.finish_and_clear();
         }
     }
 }
@@ -110,70 +128,47 @@ fn with_job(raw: &Value, job: &str) -> Value {
 
 /// The event in one line.
 fn plain(event: &Event) -> String {
-    let message = event.message.trim();
+    let message = terminal::one_line(&event.message);
     match (message.is_empty(), event.node()) {
-        (false, _) => message.to_owned(),
+        (false, _) => message,
         (true, Some(node)) => format!("{}: {node}", event.kind),
         (true, None) => event.kind.clone(),
     }
 }
 
-/// A bar per state and a line below with the elapsed time.
-pub(crate) struct Bars {
+/// The picture of a job, and where it is drawn.
+pub(crate) struct Drawn {
     out: Output,
-    all: MultiProgress,
-    states: Vec<(NodeState, ProgressBar)>,
-    status: ProgressBar,
-    tally: Tally,
+    picture: Picture,
+    bar: ProgressBar,
+    since: Instant,
+    colored: bool,
 }
 
-impl Bars {
+impl Drawn {
     fn new(out: Output, job: &Job) -> Self {
-        let all = MultiProgress::new();
-        let tally = Tally::new(job.node_count);
-        let colored = !output::no_color();
-        let states = BARS.map(|(state, label, color)| {
-            let bar = all.add(ProgressBar::new(tally.total().max(1)));
-            let color = if colored { format!(".{color}") } else { String::new() };
-            let template = format!("{{prefix:>9}} {{bar:40{color}}} {{pos}}");
-            bar.set_style(style(&template));
-            bar.set_prefix(label);
-            bar.set_position(tally.count(state));
-            (state, bar)
-        });
-        let status = all.add(ProgressBar::new_spinner());
-        status.set_style(style("{elapsed:>9} {msg}"));
-        status.set_message(format!("job {}", job.name));
-        status.enable_steady_tick(Duration::from_secs(1));
-        Self { out, all, states: states.into(), status, tally }
+        // The whole picture is the message of one bar, which takes care of drawing over what was there.
+        let style = ProgressStyle::with_template("{msg}").expect("our own template is well-formed");
+        let bar = ProgressBar::new_spinner().with_style(style);
+        let drawn = Self { out, picture: Picture::new(job), bar, since: Instant::now(), colored: !output::no_color() };
+        drawn.draw();
+        drawn
     }
 
     fn event(&mut self, event: &Event) {
-        self.tally.apply(event);
-        for (state, bar) in &self.states {
-            bar.set_position(self.tally.count(*state));
-        }
-        let kind = EventKind::from_name(&event.kind);
-        if matches!(kind, Some(EventKind::NodeFailed | EventKind::NodeErrored | EventKind::JobAborted)) {
-            self.all.suspend(|| self.out.note(plain(event)));
+        self.picture.apply(event, self.since.elapsed());
+        if EventKind::from_name(&event.kind) == Some(EventKind::JobAborted) {
+            self.bar.suspend(|| self.out.note(plain(event)));
         }
     }
 
-    fn binding(&self, binding: Option<&str>) {
-        self.status.set_message(binding.map(|limit| format!("limited by {limit}")).unwrap_or_default());
+    fn draw(&self) {
+        let (width, height) = terminal::size();
+        let lines = self.picture.lines(self.since.elapsed(), width, height);
+        let lines: Vec<_> = lines.iter().map(|line| line.text(self.colored)).collect();
+        self.bar.set_message(lines.join("\n"));
+        self.bar.tick();
     }
-
-    fn close(self) {
-        self.status.disable_steady_tick();
-        for (_, bar) in &self.states {
-            bar.finish_and_clear();
-        }
-        self.status.finish_and_clear();
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("our own templates are well-formed").progress_chars("━╸ ")
 }
 
 #[cfg(test)]
@@ -204,8 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn every_bar_has_a_well_formed_template() {
+    fn a_picture_is_drawn_and_taken_away() {
         let job = Job { name: "1".into(), node_count: 3, ..Job::default() };
-        Bars::new(Output::new(output::Format::Human), &job).close();
+        let view = View::Drawn(Drawn::new(Output::new(output::Format::Human), &job));
+        view.draw();
+        assert!(view.notes().is_drawn());
+        view.close();
     }
 }

@@ -1,6 +1,7 @@
 //! `bunraku job`: runs Puppet on nodes, and everything about jobs of either kind.
 
 mod list;
+mod node;
 mod preview;
 mod resume;
 mod retry;

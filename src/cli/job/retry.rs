@@ -5,6 +5,7 @@ use serde_json::json;
 use super::job_number;
 use super::watch::{Interrupt, watch_to_end};
 use crate::cli::Context;
+use crate::cli::allow::JudgeArgs;
 use crate::cli::answers::job_name;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -12,6 +13,7 @@ use crate::cli::exit::Exit;
 const EXAMPLES: &str = "\
 Examples:
   bunraku job retry 42              nodes that failed or did not run
+  bunraku job retry 42 --failed     nodes that ran and failed
   bunraku job retry 42 --unknown    nodes of which nobody knows whether they ran
 
 Exit codes are those of `bunraku job run`.";
@@ -35,6 +37,8 @@ pub(crate) struct RetryArgs {
     /// All nodes of the job
     #[arg(long, group = "which")]
     all: bool,
+    #[command(flatten)]
+    judge: JudgeArgs,
 }
 
 /// Carries out `bunraku job retry`.
@@ -46,5 +50,5 @@ pub(crate) async fn run(args: &RetryArgs, ctx: &Context) -> Result<Exit, CliErro
     let body = words.iter().find(|(_, on)| *on).map_or_else(|| json!({}), |(word, _)| json!({ "which": word }));
     let client = ctx.client().await?;
     let name = job_name(&client.post(&format!("/bunraku/v1/jobs/{}/retry", args.job), &body).await?)?;
-    watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await
+    watch_to_end(&client, &name, ctx.out, Interrupt::Asks, &args.judge).await
 }

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::preview;
 use super::watch::{Interrupt, watch_to_end};
+use crate::cli::allow::JudgeArgs;
 use crate::cli::answers::job_name;
+use crate::cli::confirm::ConfirmArgs;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::target::TargetArgs;
@@ -18,6 +20,7 @@ Examples:
   bunraku job run --application 'Shop[eu]' --noop --concurrency 5
   bunraku job run --all --order group=Databases --order 'group=Web servers' --preview
   bunraku job run -n @nodes.txt --tags base,ssh --description 'new ssh keys'
+  bunraku job run --all --yes --allow-unreached 2%
 
 Exit codes: 0 all finished; 4 the job was stopped; 1 some node failed; 3 some nodes were only not
 reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permitted.";
@@ -31,6 +34,10 @@ pub(crate) struct StartArgs {
     /// Show which nodes it would run on, in which order, and start nothing
     #[arg(long)]
     preview: bool,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+    #[command(flatten)]
+    judge: JudgeArgs,
 }
 
 /// A Puppet run: on what, and how.
@@ -132,8 +139,11 @@ pub(crate) async fn run(args: &StartArgs, ctx: &Context) -> Result<Exit, CliErro
         preview::show(&client.post("/bunraku/v1/preview", &body).await?, ctx.out);
         return Ok(Exit::Done);
     }
+    if !args.confirm.confirmed(&client, ctx.out, "run Puppet", &body).await? {
+        return Ok(Exit::Failed);
+    }
     let name = job_name(&client.post("/orchestrator/v1/command/deploy", &body).await?)?;
-    watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await
+    watch_to_end(&client, &name, ctx.out, Interrupt::Asks, &args.judge).await
 }
 
 #[cfg(test)]

@@ -52,6 +52,9 @@ fn help_texts() {
         "audit",
         "ledger verify",
         "swarm",
+        "why",
+        "completions",
+        "man",
     ] {
         let mut arguments: Vec<_> = command.split_whitespace().collect();
         arguments.push("--help");

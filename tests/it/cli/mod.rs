@@ -9,6 +9,8 @@ mod follow;
 mod help;
 mod init;
 mod server;
+mod steer;
+mod terminal;
 mod usage;
 
 use std::path::Path;

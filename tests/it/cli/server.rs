@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use bunraku::tls::{self, ReloadableVerifier};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
@@ -28,9 +28,29 @@ pub(super) struct Request {
 pub(super) enum Reply {
     Json(u16, Value),
     Stream(String),
+    /// A stream that goes on with the second text when the gate is open.
+    Gated(String, Gate, String),
 }
 
-/// Every connection carries one request and is closed after its reply.
+/// Something that happens once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(super) fn open(&self) {
+        *self.0.0.lock() = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut open = self.0.0.lock();
+        while !*open {
+            self.0.1.wait(&mut open);
+        }
+    }
+}
+
+/// Every connection carries one request, on a thread of its own, and is closed after its reply.
 pub(super) struct Server {
     pub(super) url: String,
     pub(super) ca: PathBuf,
@@ -39,7 +59,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(reply: impl Fn(&Request) -> Reply + Send + 'static) -> Self {
+    pub(super) fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         tls::install_provider();
         let ca = TestCa::new();
         let paths = ca.issue("localhost");
@@ -49,9 +69,11 @@ impl Server {
         let address: SocketAddr = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&seen);
+        let reply = Arc::new(reply);
         thread::spawn(move || {
             for connection in listener.incoming() {
-                serve(connection.unwrap(), &config, &reply, &kept);
+                let (config, reply, kept) = (Arc::clone(&config), Arc::clone(&reply), Arc::clone(&kept));
+                thread::spawn(move || serve(connection.unwrap(), &config, &*reply, &kept));
             }
         });
         Self { url: format!("https://localhost:{}", address.port()), ca: paths.ca, seen, _ca: ca }
@@ -60,6 +82,11 @@ impl Server {
     /// Runs a command against it.
     pub(super) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(bunraku().args(arguments).args(["--url", &self.url]).arg("--ca").arg(&self.ca))
+    }
+
+    /// Whether such a request came.
+    pub(super) fn was_asked(&self, target: &str) -> bool {
+        self.seen().iter().any(|request| request.target == target)
     }
 
     /// Every request so far.
@@ -78,6 +105,7 @@ fn serve(
     // A client that goes away in the middle is its own business.
     let Some(request) = read_request(&mut stream) else { return };
     seen.lock().push(request.clone());
+    const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream";
     let (head, body) = match reply(&request) {
         Reply::Json(status, body) => {
             let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -85,7 +113,16 @@ fn serve(
                 format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
             (head, body)
         }
-        Reply::Stream(body) => ("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream".to_owned(), body),
+        Reply::Stream(body) => (STREAM.to_owned(), body),
+        Reply::Gated(first, gate, rest) => {
+            let _ = write!(stream, "{STREAM}\r\nconnection: close\r\n\r\n{first}");
+            let _ = stream.flush();
+            gate.wait();
+            let _ = write!(stream, "{rest}");
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+            return;
+        }
     };
     let _ = write!(stream, "{head}\r\nconnection: close\r\n\r\n{body}");
     stream.conn.send_close_notify();
