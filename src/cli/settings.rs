@@ -127,7 +127,7 @@ fn read_client_file(path: &Path) -> Result<ClientFile, CliError> {
     serde_saphyr::from_str(&text).map_err(|error| unusable(error.to_string()))
 }
 
-fn read_token(path: &Path) -> Result<String, CliError> {
+pub(super) fn read_token(path: &Path) -> Result<String, CliError> {
     let unusable = |reason: String| CliError::Usage(format!("no token in {}: {reason}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     let token = text.trim();

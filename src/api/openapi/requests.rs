@@ -232,6 +232,7 @@ pub(super) fn new_schedule() -> Value {
             "schedule": schedule(),
             "description": optional("string"),
             "userdata": optional("object"),
+            "enabled": optional("boolean"),
         }),
     )
 }
