@@ -208,9 +208,17 @@ pub struct ScheduleRecord {
     pub id: ScheduleId,
     pub spec: ScheduleSpec,
     pub enabled: bool,
-    /// `None` when nothing is to come.
+    /// `None` when nothing is to come. One that is not enabled and has a turn waits to be enabled.
     pub next_run: Option<DateTime<Utc>>,
     pub last: Option<Turn>,
+}
+
+impl ScheduleRecord {
+    /// Whether it is disabled for good, as those are that were disabled by somebody.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        !self.enabled && self.next_run.is_none()
+    }
 }
 
 /// What scheduled jobs sort by.
@@ -352,7 +360,7 @@ pub trait Records: Send + Sync + 'static {
     /// Plan jobs that go on, of which nothing was heard since `before` and no job goes on.
     async fn silent_plans(&self, before: DateTime<Utc>) -> Result<Vec<PlanId>, StoreError>;
 
-    /// Keeps a scheduled job; its first turn is its start.
+    /// Keeps a scheduled job; its first turn is its start. One that is not enabled keeps that turn for the day it is.
     ///
     /// # Errors
     /// [`Refusal::Again`] when the key was used meanwhile.
@@ -361,6 +369,7 @@ pub trait Records: Send + Sync + 'static {
     async fn schedule(
         &self,
         spec: ScheduleSpec,
+        enabled: bool,
         once: Option<OnceKey>,
         now: DateTime<Utc>,
     ) -> Result<ScheduleId, StoreError>;

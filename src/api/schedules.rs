@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use async_trait::async_trait;
 use bunraku_actors::model::ScheduleId;
 use bunraku_actors::ports::{Page, StoreError};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::auth::{Caller, Viewer};
@@ -19,7 +20,7 @@ use super::request::{Body, Object, Query, changed_schedule, new_schedule, number
 use super::rights::Permission;
 use super::schedule::command_of;
 use super::state::State;
-use super::types::{OlderSchedule, ScheduledJob};
+use super::types::{OlderSchedule, ScheduledJob, seconds};
 use super::{Answer, ApiError, audit, json, ok};
 
 const ORDERS: [(&str, ScheduleOrder); 5] = [
@@ -38,14 +39,14 @@ pub(super) async fn create(req: HttpRequest, state: web::Data<State>, caller: Ca
     must_act(&caller)?;
     let body = read_body(body, &state.options).await?;
     let made = once(&req, &state, &caller, &body, async |key| {
-        let spec = new_schedule(&body, caller.owner(), state.now())?;
+        let (spec, enabled) = new_schedule(&body, caller.owner(), state.now())?;
         check(&state, &caller, &spec).await?;
-        Ok(Made::Schedule(state.records.schedule(spec, key, state.now()).await?))
+        Ok(Made::Schedule(state.records.schedule(spec, enabled, key, state.now()).await?))
     });
     accepted(&req, &state, made.await?)
 }
 
-/// Replaces keys of a scheduled job; one that is disabled is not changed any more.
+/// Replaces keys of a scheduled job; one that was disabled is not changed any more.
 pub(super) async fn change(
     req: HttpRequest,
     state: web::Data<State>,
@@ -58,7 +59,7 @@ pub(super) async fn change(
     let made = once(&req, &state, &caller, &body, async |key| {
         let record = find(&state, &id).await?;
         permit(&caller, &record)?;
-        if !record.enabled {
+        if record.is_over() {
             return Err(ApiError::disabled_schedule(&record.id.to_string()));
         }
         let made = Made::Schedule(record.id);
@@ -77,8 +78,32 @@ async fn apply(state: &State, caller: &Caller, record: ScheduleRecord, body: &Ob
         check(state, caller, &spec).await?;
     }
     let next = if moved { Some(spec.start) } else { record.next_run };
-    let enabled = enabled.unwrap_or(true);
-    Ok(state.records.change_schedule(record.id, spec, enabled, next.filter(|_| enabled)).await?)
+    let next = match (record.enabled, enabled) {
+        // For good: what has no turn is not enabled any more.
+        (_, Some(false)) => None,
+        (false, Some(true)) => {
+            if !(asks_anew || moved) {
+                check(state, caller, &spec).await?;
+            }
+            Some(turn_to_come(&spec, next, state.now())?)
+        }
+        (true, _) | (false, None) => next,
+    };
+    Ok(state.records.change_schedule(record.id, spec, enabled.unwrap_or(record.enabled), next).await?)
+}
+
+/// The first turn of one that is enabled now: what it would have done meanwhile is not made up for.
+fn turn_to_come(
+    spec: &ScheduleSpec,
+    next: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, ApiError> {
+    if let Some(next) = next.filter(|next| *next > now) {
+        return Ok(next);
+    }
+    let none_left = || ApiError::invalid_time("schedule.start_time", &seconds(spec.start));
+    let next = spec.recurrence.next(spec.start, now);
+    next.map_err(|error| ApiError::invalid("schedule.cron", error.to_string()))?.ok_or_else(none_left)
 }
 
 /// Disables a scheduled job (the older way); 204, also when it is disabled.
@@ -111,7 +136,7 @@ async fn older(kind: ScheduleKind, req: &HttpRequest, state: &State, caller: &Ca
     let made = once(req, state, caller, &body, async |key| {
         let spec = older_schedule(kind, &body, caller.owner(), state.now())?;
         check(state, caller, &spec).await?;
-        Ok(Made::Schedule(state.records.schedule(spec, key, state.now()).await?))
+        Ok(Made::Schedule(state.records.schedule(spec, true, key, state.now()).await?))
     });
     let Made::Schedule(id) = made.await? else { return Err(ApiError::internal("the key made something else")) };
     audit::note(req, "scheduled_job", &id.to_string());

@@ -100,6 +100,9 @@ pub(super) async fn access(req: HttpRequest, state: web::Data<State>, _: Account
         Some(reach) if node.as_ref().is_some_and(|node| reach.covers_by_name(node)) => {
             "a role grants it on nodes with this name"
         }
+        Some(reach) if on_node && node.is_some() && !reach.queries().is_empty() => {
+            "a role grants it on a node group that this node is in, or by the query of a task target that finds it"
+        }
         Some(_) if on_node && node.is_some() => "a role grants it on a node group that this node is in",
         Some(_) if on_node => "a role grants it on some nodes",
         Some(_) => "a role grants it, but not on this node",
@@ -117,11 +120,15 @@ fn grant(grant: &Grant) -> serde_json::Value {
     let texts = |patterns: &Option<Vec<bunraku_actors::model::Pattern>>| {
         patterns.as_ref().map(|patterns| patterns.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>())
     };
-    json!({
+    let mut shown = json!({
         "permission": grant.permission.map_or("*", Permission::name),
         "instances": texts(&grant.instances),
         "environments": texts(&grant.environments),
         "nodes": texts(&grant.nodes),
         "node_groups": texts(&grant.node_groups),
-    })
+    });
+    if !grant.queries.is_empty() {
+        shown["pql_queries"] = json!(grant.queries);
+    }
+    shown
 }

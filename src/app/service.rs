@@ -126,7 +126,7 @@ impl Service {
         let directory = Arc::new(Sources::start(directory_options(config)).await?.with_facts_of_agents(of_agents));
 
         let own_uri = Uri::parse(store.sender_uri())?;
-        let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri));
+        let transport = PxpTransport::new(Arc::clone(&sessions), transport_options(config, &own_uri, api_address));
         let broker_runtime = BrokerRuntime::new()?;
         let options = broker_options(config, broker_listen, own_uri)?;
         let controller: Arc<dyn broker::Controller> = Arc::clone(&transport) as _;
@@ -388,8 +388,12 @@ fn broker_options(config: &Config, listen: SocketAddr, own_uri: Uri) -> Result<b
     Ok(options)
 }
 
-fn transport_options(config: &Config, own_uri: &Uri) -> transport::Options {
+fn transport_options(config: &Config, own_uri: &Uri, address: SocketAddr) -> transport::Options {
     let mut options = transport::Options::new(own_uri.clone());
+    let host = |name: &String| if name.contains(':') { format!("[{name}]") } else { name.clone() };
+    options.files_at = config.server.public_url.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let names = config.server.names.iter().map(|name| format!("https://{}:{}", host(name), address.port()));
+    options.files_at.extend(names);
     options.output_limit = usize::try_from(config.limits.output).unwrap_or(usize::MAX);
     options
 }

@@ -181,7 +181,7 @@ fn dispatch(command: &Command, ctx: &Context) -> Result<Exit, CliError> {
         Command::Schedule(args) => block_on(schedule::run(args, ctx)),
         Command::Group(args) => block_on(group::run(args, ctx)),
         Command::Env(args) => block_on(env::run(args, ctx)),
-        Command::Import(args) => import::run(args, ctx),
+        Command::Import(args) => block_on(import::run(args, ctx)),
         Command::Login(args) => block_on(login::login(args, ctx)),
         Command::Logout(args) => block_on(login::logout(args, ctx)),
         Command::Whoami(args) => block_on(login::whoami(args, ctx)),

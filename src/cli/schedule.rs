@@ -27,11 +27,15 @@ const SHOW_EXAMPLES: &str = "\
 Example:
   bunraku schedule show 3";
 
+const ENABLE_EXAMPLES: &str = "\
+Example:
+  bunraku schedule enable 3";
+
 const DISABLE_EXAMPLES: &str = "\
 Example:
   bunraku schedule disable 3";
 
-const PATH: &str = "/orchestrator/v1/scheduled_jobs/environment_jobs";
+pub(super) const PATH: &str = "/orchestrator/v1/scheduled_jobs/environment_jobs";
 /// A schedule that begins at once begins so much later: the server's clock may be ahead of ours.
 const SOON: TimeDelta = TimeDelta::seconds(60);
 
@@ -56,6 +60,9 @@ enum ScheduleCommand {
     /// Show a scheduled job
     #[command(after_help = SHOW_EXAMPLES)]
     Show(ScheduleArg),
+    /// Enable a scheduled job that was imported; one that was disabled stays so
+    #[command(after_help = ENABLE_EXAMPLES)]
+    Enable(ScheduleArg),
     /// Disable a scheduled job for good
     #[command(after_help = DISABLE_EXAMPLES)]
     Disable(ScheduleArg),
@@ -136,6 +143,7 @@ pub(crate) async fn run(args: &ScheduleArgs, ctx: &Context) -> Result<Exit, CliE
         }
         ScheduleCommand::List => list(ctx).await,
         ScheduleCommand::Show(args) => show(args.id, ctx).await,
+        ScheduleCommand::Enable(args) => enable(args.id, ctx).await,
         ScheduleCommand::Disable(args) => disable(args.id, ctx).await,
     }
 }
@@ -205,7 +213,8 @@ async fn list(ctx: &Context) -> Result<Exit, CliError> {
             task => task.to_owned(),
         };
         let next = match schedule.get("enabled") {
-            Some(Value::Bool(false)) => "disabled".to_owned(),
+            Some(Value::Bool(false)) if text(schedule, "/next_run/time").is_empty() => "disabled".to_owned(),
+            Some(Value::Bool(false)) => "not enabled yet".to_owned(),
             _ => text(schedule, "/next_run/time").to_owned(),
         };
         [
@@ -234,13 +243,29 @@ async fn show(id: u64, ctx: &Context) -> Result<Exit, CliError> {
         text(&schedule, "/owner/login")
     ));
     let enabled = schedule.get("enabled") != Some(&Value::Bool(false));
-    let next = if enabled { text(&schedule, "/next_run/time") } else { "never: it is disabled" };
+    let next = match (enabled, text(&schedule, "/next_run/time")) {
+        (true, next) => next,
+        (false, "") => "never: it is disabled",
+        (false, _) => "never until it is enabled",
+    };
     ctx.out.line(format!("next: {}", if next.is_empty() { "never" } else { next }));
     ctx.out.line(format!("again: {}", again(&schedule)));
     if !last(&schedule).is_empty() {
         ctx.out.line(format!("last: {} at {}", last(&schedule), text(&schedule, "/last_run/time")));
     }
     ctx.out.line(format!("input: {}", schedule.get("input").cloned().unwrap_or_default()));
+    Ok(Exit::Done)
+}
+
+async fn enable(id: u64, ctx: &Context) -> Result<Exit, CliError> {
+    let client = ctx.client().await?;
+    let answer = client.put(&format!("{PATH}/{id}"), &json!({ "enabled": true })).await?;
+    if ctx.out.is_json() {
+        ctx.out.json(&answer);
+        return Ok(Exit::Done);
+    }
+    let enabled = client.get(&format!("{PATH}/{id}"), &[]).await?;
+    ctx.out.line(format!("scheduled job {id} runs next at {}", text(&enabled, "/next_run/time")));
     Ok(Exit::Done)
 }
 

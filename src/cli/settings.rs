@@ -152,7 +152,7 @@ fn read_client_file(path: &Path) -> Result<ClientFile, CliError> {
     Ok(ClientFile { name: path.display().to_string(), ..file })
 }
 
-fn read_token(path: &Path) -> Result<String, CliError> {
+pub(super) fn read_token(path: &Path) -> Result<String, CliError> {
     let unusable = |reason: String| CliError::Usage(format!("no token in {}: {reason}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
     let token = text.trim();

@@ -17,6 +17,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Mutex as Turn;
 use tokio::time::Instant;
 
 use super::hash::Fingerprint;
@@ -35,6 +36,8 @@ const MAX_FILES: usize = 10_000;
 const MAX_FILE_BYTES: u64 = 256 << 20;
 /// How many tasks are looked at together to find out which are mere implementations.
 const LOOKS: usize = 4;
+/// How long it is remembered which they are, while the list of tasks stays the same.
+const LOOKED: Duration = Duration::from_secs(30);
 
 /// A puppetserver.
 #[derive(Debug)]
@@ -42,6 +45,16 @@ pub(super) struct Puppetserver {
     remote: Remote,
     environments: Mutex<Option<(Instant, Environments)>>,
     flushed: Mutex<BTreeMap<EnvironmentName, Instant>>,
+    /// By environment; each locked while tasks are looked at, so that many who list them at once look once.
+    looked: Mutex<BTreeMap<EnvironmentName, Arc<Turn<Option<Looked>>>>>,
+}
+
+/// Which of these tasks only implement others.
+#[derive(Debug)]
+struct Looked {
+    at: Instant,
+    listed: Vec<TaskSummary>,
+    hidden: BTreeSet<TaskName>,
 }
 
 type Environments = Arc<BTreeMap<EnvironmentName, Arc<Environment>>>;
@@ -120,7 +133,7 @@ struct TaskProblem {
 impl Puppetserver {
     pub(super) fn new(options: RemoteOptions) -> Result<Self, TlsError> {
         let remote = Remote::new("puppetserver", options)?;
-        Ok(Self { remote, environments: Mutex::default(), flushed: Mutex::default() })
+        Ok(Self { remote, environments: Mutex::default(), flushed: Mutex::default(), looked: Mutex::default() })
     }
 
     pub(super) fn remote(&self) -> &Remote {
@@ -156,6 +169,7 @@ impl Puppetserver {
             })
             .collect();
         let environments = Arc::new(environments);
+        self.looked.lock().retain(|name, _| environments.contains_key(name));
         *self.environments.lock() = Some((Instant::now(), Arc::clone(&environments)));
         Ok(environments)
     }
@@ -172,27 +186,51 @@ impl Puppetserver {
                 Some(TaskSummary { name, description, private: entry.private })
             })
             .collect();
-        let hidden = self.implementations(environment, &listed).await;
-        listed.retain(|task| !hidden.contains(&task.name));
         listed.sort_by(|one, other| one.name.cmp(&other.name));
+        let hidden = self.hidden(environment, &listed).await;
+        listed.retain(|task| !hidden.contains(&task.name));
         Ok(listed)
     }
 
+    /// As [`Self::implementations`], for a while from memory: who lists tasks lists them often.
+    async fn hidden(&self, environment: &EnvironmentName, listed: &[TaskSummary]) -> BTreeSet<TaskName> {
+        let place = Arc::clone(self.looked.lock().entry(environment.clone()).or_default());
+        let mut looked = place.lock().await;
+        if let Some(looked) = looked.as_ref().filter(|looked| looked.at.elapsed() < LOOKED && looked.listed == *listed)
+        {
+            return looked.hidden.clone();
+        }
+        let at = Instant::now();
+        let (hidden, certain) = self.implementations(environment, listed).await;
+        *looked = certain.then(|| Looked { at, listed: listed.to_vec(), hidden: hidden.clone() });
+        hidden
+    }
+
     /// Those listed that only implement other tasks. They have no metadata, hence no description: only the modules which
-    /// have such tasks are looked into.
-    async fn implementations(&self, environment: &EnvironmentName, listed: &[TaskSummary]) -> BTreeSet<TaskName> {
+    /// have such tasks are looked into. False when some of them did not answer.
+    async fn implementations(
+        &self,
+        environment: &EnvironmentName,
+        listed: &[TaskSummary],
+    ) -> (BTreeSet<TaskName>, bool) {
         let module = |task: &TaskSummary| task.name.parts().0.to_owned();
         let doubtful: BTreeSet<String> = listed.iter().filter(|task| task.description.is_empty()).map(module).collect();
         let speaks = |task: &&TaskSummary| !task.description.is_empty() && doubtful.contains(&module(task));
         let speaking: Vec<TaskName> = listed.iter().filter(speaks).map(|task| task.name.clone()).collect();
         let looks = stream::iter(speaking).map(|name| async move {
-            // A broken task names no implementations; it is told to whoever asks for it.
-            let found = self.ask_task(environment, &name).await.ok().flatten();
-            found.map(|found| tasks::implementations_of(&found.detail)).unwrap_or_default()
+            match self.ask_task(environment, &name).await {
+                Ok(found) => Some(found.map(|found| tasks::implementations_of(&found.detail)).unwrap_or_default()),
+                // A broken task names no implementations; it is told to whoever asks for it.
+                Err(DirectoryError::BrokenTask { .. }) => Some(Vec::new()),
+                Err(_) => None,
+            }
         });
-        let named: Vec<Vec<TaskName>> = looks.buffer_unordered(LOOKS).collect().await;
-        let plain = |name: &TaskName| listed.iter().any(|task| task.name == *name && task.description.is_empty());
-        named.into_iter().flatten().filter(plain).collect()
+        let named: Vec<Option<Vec<TaskName>>> = looks.buffer_unordered(LOOKS).collect().await;
+        let certain = named.iter().all(Option::is_some);
+        let plain: BTreeSet<&TaskName> =
+            listed.iter().filter(|task| task.description.is_empty()).map(|task| &task.name).collect();
+        let hidden = named.into_iter().flatten().flatten().filter(|name| plain.contains(name)).collect();
+        (hidden, certain)
     }
 
     /// One task; `None` when no module has it.
@@ -261,6 +299,7 @@ impl Puppetserver {
         }
         self.remote.well(ABOUT);
         *self.environments.lock() = None;
+        self.looked.lock().remove(environment);
         Ok(())
     }
 

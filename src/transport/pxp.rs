@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::advice::{self, advised};
 use super::answer::{invalid, invalid_text, parse_results, parse_status};
 use super::asks::Asks;
 use super::output::short_text;
@@ -27,13 +28,15 @@ pub struct Options {
     pub own_uri: Uri,
     /// Bytes of output that are kept of one run.
     pub output_limit: usize,
+    /// Where agents fetch the files of tasks, the address to tell first; none: nobody is advised.
+    pub files_at: Vec<String>,
 }
 
 impl Options {
     /// The defaults for this sender.
     #[must_use]
     pub fn new(own_uri: Uri) -> Self {
-        Self { own_uri, output_limit: 1024 * 1024 }
+        Self { own_uri, output_limit: 1024 * 1024, files_at: Vec::new() }
     }
 }
 
@@ -42,6 +45,7 @@ pub struct PxpTransport {
     sessions: Arc<Sessions>,
     encoder: Encoder,
     output_limit: usize,
+    files_at: Vec<String>,
     routes: Mutex<Routes>,
     watches: Watches,
     asks: Asks,
@@ -89,6 +93,7 @@ impl PxpTransport {
             sessions,
             encoder: Encoder::new(options.own_uri),
             output_limit: options.output_limit,
+            files_at: options.files_at,
             routes: Mutex::default(),
             watches: Watches::default(),
             asks: Asks::default(),
@@ -190,10 +195,20 @@ impl PxpTransport {
                 let may_cancel = peer.spool.is_some();
                 RunSignal::Ended(parse_results(response.results, kind, may_cancel, self.output_limit))
             }),
-            MessageType::RpcErrorMessage => message.data_as::<RpcError>().map(|error| refused(error.description)),
+            MessageType::RpcErrorMessage => {
+                message.data_as::<RpcError>().map(|error| match refused(error.description) {
+                    RunSignal::Ended(outcome) => RunSignal::Ended(self.advised(peer, outcome)),
+                    lost => lost,
+                })
+            }
             _ => return None,
         };
         Some(signal.unwrap_or_else(|error| RunSignal::Ended(invalid(&error))))
+    }
+
+    fn advised(&self, peer: &Peer, outcome: RunOutcome) -> RunOutcome {
+        let kind = if peer.spool.is_some() { advice::Kind::Ours } else { advice::Kind::PxpAgent };
+        advised(outcome, kind, &self.files_at)
     }
 
     fn query_answer(&self, peer: &Peer, message: &Message, query: Query, kind: JobKind) -> bool {
@@ -212,6 +227,10 @@ impl PxpTransport {
                     self.signal(query.about, RunSignal::CatalogReady);
                 }
                 let answer = parse_status(&results, kind, peer.spool.is_some(), self.output_limit);
+                let answer = match answer {
+                    StatusAnswer::Over(outcome) => StatusAnswer::Over(self.advised(peer, outcome)),
+                    other => other,
+                };
                 self.signal(query.about, RunSignal::Status(answer))
             }
             (Ok(results), Ask::Cancel) => match CancelResults::deserialize(results) {

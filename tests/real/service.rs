@@ -103,6 +103,13 @@ impl Service {
         fs::write(path, text).unwrap();
     }
 
+    /// Forgets what agents said of resources, as if they had said nothing.
+    pub(crate) fn forget_events(&self) {
+        let database = rusqlite::Connection::open(self.root.path().join("service/data/bunraku.db")).unwrap();
+        let forgotten = database.execute("UPDATE results SET resource_events = NULL", []).unwrap();
+        assert!(forgotten > 0, "there was something to forget");
+    }
+
     /// Starts agents and waits until the service knows them as connected.
     pub(crate) async fn connect(&mut self, lab: &Lab, certnames: &[&str]) {
         self.connect_with(lab, certnames, "").await;

@@ -173,6 +173,44 @@ async fn a_report_is_found_by_the_transaction_of_its_run() {
     assert_eq!((&motd["status"], &motd["resource_type"]), (&json!("success"), &json!("File")));
 }
 
+#[tokio::test]
+async fn the_report_of_a_job_shows_the_events_that_only_puppetdb_has() {
+    let Some(lab) = Lab::find() else { return };
+    let _turn = TURN.lock().await;
+    lab.reset();
+    let node = lab.node(3);
+    fs::write(lab.managed(node, "motd"), "out of date\n").unwrap();
+    let mut service = Service::start_with(&lab, None, &Lab::sources());
+    service.connect(&lab, &[node]).await;
+    let api = service.api();
+    let number = api.deploy(&[node]).await;
+    assert_eq!(api.finished(&number).await.state, "finished");
+    let path = format!("/orchestrator/v1/jobs/{number}/report");
+    let motd = |report: &Value| {
+        let events = report["items"][0]["events"].as_array().unwrap().clone();
+        events.into_iter().find(|event| event["resource_title"].as_str().unwrap().ends_with("motd"))
+    };
+    let told_by_agent = motd(&api.get(&path).await).unwrap();
+    // As after a run by pxp-agent, which sends none.
+    service.forget_events();
+    let told_by_puppetdb = async {
+        loop {
+            let report = api.get(&path).await;
+            assert_eq!(report["items"], report["report"]);
+            assert_eq!(report["items"][0].get("events_error"), None, "{report:#}");
+            if let Some(event) = motd(&report) {
+                return event;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    };
+    let told_by_puppetdb = tokio::time::timeout(STORED, told_by_puppetdb).await.unwrap();
+    for key in ["resource_type", "resource_title", "property", "status", "new_value", "old_value", "line", "file"] {
+        assert_eq!(told_by_puppetdb[key], told_by_agent[key], "{key}: {told_by_puppetdb:#} {told_by_agent:#}");
+    }
+    assert_eq!(told_by_puppetdb["status"], "success");
+}
+
 /// The lab's PuppetDB alone.
 async fn sources(lab: &Lab) -> Sources {
     let empty = TempDir::new().unwrap();

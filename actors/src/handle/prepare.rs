@@ -1,5 +1,6 @@
 //! From a checked command to a job to commit: targets resolved, order planned, task pinned. Has no effect by itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::model::{
     Secrets, TaskAction, TaskCommand,
 };
 use crate::plan::{self, Plan, ResolveError, Schedule};
-use crate::ports::{Environment, NewJob, NodeGroup};
+use crate::ports::{DirectoryError, Environment, NewJob, NodeGroup};
 
 use super::params::{self, Checked};
 use super::{Orchestrator, OrchestratorError, Preview};
@@ -24,6 +25,11 @@ struct Planned {
     plan: Plan,
     order: Vec<Scope>,
     tiers: Arc<[Vec<CertName>]>,
+}
+
+/// Why it is not known which nodes a right covers.
+fn of_target(why: &str) -> String {
+    format!("the nodes that the query of a task target allows are not known: {why}")
 }
 
 impl Orchestrator {
@@ -212,7 +218,7 @@ impl Orchestrator {
     /// Those of the nodes that a reach does not cover, in their order.
     ///
     /// # Errors
-    /// When it covers groups, and nobody can say who is in them.
+    /// When it covers groups or queries, it matters, and nobody can say which nodes are meant.
     pub async fn beyond(
         &self,
         reach: &Reach,
@@ -223,7 +229,33 @@ impl Orchestrator {
             let within = self.directory().within_groups(reach.groups(), beyond.clone()).await?;
             beyond.retain(|node| !within.contains(node));
         }
+        self.leave_out_found(reach.queries(), &mut beyond).await?;
         Ok(beyond)
+    }
+
+    /// Leaves out the nodes that one of these queries finds. One that cannot be answered is nobody's trouble as long as the
+    /// others find all; after that nobody knows whether the rest is covered.
+    async fn leave_out_found(&self, queries: &[String], beyond: &mut Vec<CertName>) -> Result<(), OrchestratorError> {
+        let mut unanswered = None;
+        for query in queries {
+            if beyond.is_empty() {
+                return Ok(());
+            }
+            match self.directory().query(&Value::String(query.clone())).await {
+                Ok(Some(found)) => {
+                    let found: BTreeSet<CertName> = found.into_iter().collect();
+                    beyond.retain(|node| !found.contains(node));
+                }
+                Ok(None) => unanswered = Some(DirectoryError::PuppetDb(of_target("no PuppetDB is configured"))),
+                Err(DirectoryError::Query(why)) => unanswered = Some(DirectoryError::Query(of_target(&why))),
+                Err(DirectoryError::PuppetDb(why)) => unanswered = Some(DirectoryError::PuppetDb(of_target(&why))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match unanswered {
+            Some(error) if !beyond.is_empty() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn environment(&self, name: &EnvironmentName) -> Result<Arc<Environment>, OrchestratorError> {

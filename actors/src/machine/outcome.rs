@@ -83,7 +83,7 @@ fn refusal_cause(description: &str) -> Cause {
     let has = |texts: &[&str]| texts.iter().any(|text| description.contains(text));
     if has(&["refused by the policy of this node"]) {
         Cause::RefusedByPolicy
-    } else if has(&["Failed to download", "Cannot download", "master-uris"]) {
+    } else if has(&["cannot fetch the task's files", "Failed to download", "Cannot download", "master-uris"]) {
         Cause::TaskFilesUnreachable
     } else if has(&["the agent was restarted before the run was started"]) {
         Cause::Undeliverable

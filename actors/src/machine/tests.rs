@@ -146,6 +146,7 @@ fn refusals_have_their_causes() {
     assert_eq!(cause("unknown module: task"), Cause::RefusedByAgent);
     assert_eq!(cause("action run refused by the policy of this node"), Cause::RefusedByPolicy);
     assert_eq!(cause("Error: Failed to download file with: x"), Cause::TaskFilesUnreachable);
+    assert_eq!(cause("the agent cannot fetch the task's files from x: put y"), Cause::TaskFilesUnreachable);
     assert_eq!(cause("Cannot download file. No master-uris were provided"), Cause::TaskFilesUnreachable);
     assert_eq!(cause("Message size: 9 exceeded max-message-size 8"), Cause::OutcomeUnknown);
 }

@@ -47,12 +47,14 @@ pub enum Reach {
     Only(Limited),
 }
 
-/// Nodes by name, and by the groups that they are in.
+/// Nodes by name, by the groups that they are in, and by the queries that find them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limited {
     pub names: Arc<[Pattern]>,
     /// Groups by id or name. Who is in them is for the directory to say.
     pub groups: Arc<[Pattern]>,
+    /// Queries in PQL. Whom they find is for the directory to say, each time anew.
+    pub queries: Arc<[String]>,
 }
 
 impl Reach {
@@ -71,6 +73,15 @@ impl Reach {
         match self {
             Self::All => &[],
             Self::Only(limited) => &limited.groups,
+        }
+    }
+
+    /// The queries whose nodes are covered too.
+    #[must_use]
+    pub fn queries(&self) -> &[String] {
+        match self {
+            Self::All => &[],
+            Self::Only(limited) => &limited.queries,
         }
     }
 }

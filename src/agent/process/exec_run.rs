@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::orphans::Children;
 use super::proc_table::ProcessId;
 use super::{CHILD, EXIT_CODE, RunFile, STDERR, STDOUT, uncounted};
 use crate::agent::files::{self, SHARED, write_atomic};
@@ -54,14 +55,16 @@ fn run(directory: &Path) -> io::Result<()> {
     let full = AtomicBool::new(false);
     let exit_code = match spawn(&order, input, stdout.try_clone()?, stderr.try_clone()?) {
         Ok(mut child) => {
-            if let Some(process) = ProcessId::of(child.id()) {
+            let work = ProcessId::of(child.id());
+            if let Some(process) = work {
                 // Without this record a cancel still finds the work below our own process. Leaving now would abandon it.
                 let _ = write_atomic(&directory.join(CHILD), process.record().as_bytes(), SHARED);
             }
             let outputs = [(STDOUT, stdout.try_clone()?), (STDERR, stderr.try_clone()?)];
-            let status = wait(&mut child, directory, order.output_limit, &outputs, &full)?;
+            let children = Children::of(work.filter(|_| order.ends_children));
+            let (status, children) = wait(&mut child, directory, order.output_limit, &outputs, &full, children)?;
             // A full disk must not cost the exit code as well.
-            let _ = tell_signal(status, &mut stderr);
+            let _ = tell_signal(status, children, &mut stderr);
             exit_code(status)
         }
         Err(error) => {
@@ -134,17 +137,18 @@ fn spawn(order: &RunFile, input: Option<File>, stdout: File, stderr: File) -> io
     command.envs(&order.env).spawn()
 }
 
-/// Waits for the work while another thread keeps its outputs from filling the disk.
+/// Waits for the work while another thread keeps its outputs from filling the disk, and looks at its children.
 fn wait(
     child: &mut Child,
     directory: &Path,
     limit: u64,
     outputs: &[(&str, File)],
     full: &AtomicBool,
-) -> io::Result<ExitStatus> {
+    mut children: Children,
+) -> io::Result<(ExitStatus, Children)> {
     std::thread::scope(|scope| {
         let (ended, watch) = mpsc::channel::<()>();
-        scope.spawn(move || {
+        let watcher = scope.spawn(move || {
             while watch.recv_timeout(WATCH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 for (name, output) in outputs {
                     if is_full(output) {
@@ -153,11 +157,14 @@ fn wait(
                     // A failure leaves the output as it is; the next round tries again.
                     let _ = keep_small(output, limit, &directory.join(uncounted(name)));
                 }
+                children.look();
             }
+            children
         });
         let status = child.wait();
         drop(ended);
-        status
+        let children = watcher.join().map_err(|_| io::Error::other("the watch over the work broke down"))?;
+        Ok((status?, children))
     })
 }
 
@@ -179,10 +186,13 @@ fn shorten(output: &File, limit: u64, uncounted: &Path) -> io::Result<()> {
     output.set_len(limit + 1)
 }
 
-fn tell_signal(status: ExitStatus, stderr: &mut File) -> io::Result<()> {
-    match status.signal() {
-        Some(signal) => writeln!(stderr, "bunraku: killed by signal {signal}"),
-        None => Ok(()),
+/// Work that was killed left what it was waiting for; nobody waits for that any more.
+fn tell_signal(status: ExitStatus, children: Children, stderr: &mut File) -> io::Result<()> {
+    let Some(signal) = status.signal() else { return Ok(()) };
+    let told = writeln!(stderr, "bunraku: killed by signal {signal}");
+    match children.end() {
+        Some(left) => told.and(writeln!(stderr, "bunraku: ended what it left running: {left}")),
+        None => told,
     }
 }
 
@@ -213,6 +223,7 @@ mod tests {
             env: BTreeMap::from([("PT_a".to_owned(), "one".to_owned())]),
             env_remove: vec!["CARGO_*".into()],
             output_limit: 1000,
+            ends_children: false,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod exec_run;
 mod kill;
+mod orphans;
 mod proc_table;
 mod run_file;
 mod supervise;

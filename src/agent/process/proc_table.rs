@@ -79,6 +79,22 @@ pub(super) fn descendants(root: ProcessId) -> Vec<ProcessId> {
     found
 }
 
+/// The live children of a process, where the kernel lists them.
+pub(super) fn children(of: ProcessId) -> Vec<ProcessId> {
+    // By the thread that started them.
+    let threads = fs::read_dir(format!("/proc/{}/task", of.pid)).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids: Vec<u32> =
+        lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
+    pids.into_iter().filter_map(ProcessId::of).collect()
+}
+
+/// What the kernel calls a process; empty when it is gone.
+pub(super) fn name_of(process: ProcessId) -> String {
+    let name = fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
 /// Whether a live process of that id is Puppet: the test that Puppet itself applies to its lock.
 pub(in crate::agent) fn is_puppet(pid: i32) -> bool {
     if read_entry(pid).is_none_or(|entry| entry.zombie) {

@@ -25,6 +25,9 @@ pub(in crate::agent) struct RunFile {
     pub(in crate::agent) env_remove: Vec<String>,
     /// Bytes of each output that may lie on the disk.
     pub(in crate::agent) output_limit: u64,
+    /// Whether its children end with it when it is killed: Puppet waits for each of them, a task may leave some on purpose.
+    #[serde(default)]
+    pub(in crate::agent) ends_children: bool,
 }
 
 impl RunFile {

@@ -93,6 +93,7 @@ pub(super) fn order(config: &AgentConfig, program: &Path, paths: &Paths, flags: 
         env,
         env_remove: WITHHELD.map(str::to_owned).to_vec(),
         output_limit: config.output_limit as u64,
+        ends_children: true,
     }
 }
 

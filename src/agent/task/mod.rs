@@ -68,6 +68,7 @@ async fn prepare(agent: &Agent, transaction: Uuid, params: TaskParams) -> Result
             // A parameter of the agent's own environment would look like one of the task.
             env_remove: vec!["PT_*".to_owned(), "BUNRAKU_*".to_owned()],
             output_limit: limit,
+            ends_children: false,
         };
         order.write(&directory, given.stdin.as_deref().map(Vec::as_slice))?;
         Ok(directory)

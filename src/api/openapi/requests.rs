@@ -233,6 +233,7 @@ pub(super) fn new_schedule() -> Value {
             "description": optional("string"),
             "userdata": optional("object"),
             "paused": optional("boolean"),
+            "enabled": optional("boolean"),
         }),
     )
 }

@@ -18,16 +18,18 @@ const FAR: u64 = 100 * 365 * 86_400;
 const NOT_INPUT: [&str; 6] =
     ["environment", "description", "userdata", "scheduled_time", "schedule_options", "schedule"];
 
-/// Checks the body of a new scheduled job; what its input asks for is checked by the caller.
+/// Checks the body of a new scheduled job, and whether it is enabled from the start; what its input asks for is checked by
+/// the caller.
 ///
 /// # Errors
 /// 400 naming the key; `invalid-time` for a start in the past.
-pub(crate) fn new_schedule(body: &Object, owner: Owner, now: DateTime<Utc>) -> Result<ScheduleSpec, ApiError> {
+pub(crate) fn new_schedule(body: &Object, owner: Owner, now: DateTime<Utc>) -> Result<(ScheduleSpec, bool), ApiError> {
     let kind = kind(body.required_text("type")?)?;
     let input = body.map("input")?.ok_or_else(|| ApiError::missing("input"))?.clone();
     let environment = environment(body)?.ok_or_else(|| ApiError::missing("environment"))?;
     let when = schedule(body, now)?.ok_or_else(|| ApiError::missing("schedule"))?;
-    spec(body, owner, kind, input, environment, when)
+    let enabled = body.flag("enabled")?.unwrap_or(true);
+    Ok((spec(body, owner, kind, input, environment, when)?, enabled))
 }
 
 /// Puts a schedule together, with what all bodies call alike.

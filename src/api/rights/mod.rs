@@ -25,6 +25,8 @@ pub struct Grant {
     pub nodes: Option<Vec<Pattern>>,
     /// Nodes by the groups that they are in, by id or name; `None` is all of them, unless there are names.
     pub node_groups: Option<Vec<Pattern>>,
+    /// Nodes by the queries that find them, beside names and groups; only a task target has some.
+    pub queries: Vec<String>,
     /// Set where the grant is for the tasks and nodes of these task targets, by number: others may give a target any name. Such
     /// a grant means nothing until [`Rights::through`] has put them in its place.
     pub task_targets: Option<Vec<u64>>,
@@ -35,7 +37,15 @@ impl Grant {
     #[must_use]
     pub fn of(permission: Permission) -> Self {
         let permission = Some(permission);
-        Self { permission, instances: None, environments: None, nodes: None, node_groups: None, task_targets: None }
+        Self {
+            permission,
+            instances: None,
+            environments: None,
+            nodes: None,
+            node_groups: None,
+            queries: Vec::new(),
+            task_targets: None,
+        }
     }
 
     fn is_for(&self, permission: Permission) -> bool {
@@ -51,6 +61,7 @@ impl Grant {
             instances: (!target.all_tasks).then(|| exactly(&target.tasks)),
             nodes: Some(exactly(&target.nodes)),
             node_groups: Some(exactly(&target.node_groups)),
+            queries: target.pql_query.iter().cloned().collect(),
             task_targets: None,
             ..self.clone()
         }
@@ -80,8 +91,7 @@ impl Rights {
         self.grants.iter().any(|grant| grant.task_targets.is_some())
     }
 
-    /// The same rights, with what task targets stand for in their place. Nodes of a target's query are not among them:
-    /// nobody can say which they are.
+    /// The same rights, with what task targets stand for in their place. Their queries are asked when it matters.
     #[must_use]
     pub fn through(&self, targets: &[(u64, TaskTarget)]) -> Self {
         let mut grants = Vec::new();
@@ -117,7 +127,7 @@ impl Rights {
         environment: Option<&EnvironmentName>,
     ) -> Option<Reach> {
         let environment = environment.map_or("", EnvironmentName::as_str);
-        let (mut names, mut groups) = (Vec::new(), Vec::new());
+        let (mut names, mut groups, mut queries) = (Vec::new(), Vec::new(), Vec::new());
         let mut any = false;
         for grant in self.grants.iter().filter(|grant| grant.is_for(permission)) {
             let instance_fits = instance.is_none_or(|instance| fits(grant.instances.as_ref(), instance));
@@ -129,9 +139,10 @@ impl Rights {
             }
             names.extend(grant.nodes.iter().flatten().cloned());
             groups.extend(grant.node_groups.iter().flatten().cloned());
+            queries.extend(grant.queries.iter().cloned());
             any = true;
         }
-        any.then(|| Reach::Only(Limited { names: names.into(), groups: groups.into() }))
+        any.then(|| Reach::Only(Limited { names: names.into(), groups: groups.into(), queries: queries.into() }))
     }
 
     /// As [`Rights::reach`], in whatever environment and with whatever instance some grant is for.
@@ -187,7 +198,7 @@ mod tests {
             all_tasks: tasks.is_empty(),
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
             node_groups: Vec::new(),
-            pql_query: None,
+            pql_query: Some(format!("nodes {{ certname ~ '{name}' }}")),
         };
         let targets = [(1, target("restart web", &["service"], &["web1"])), (2, target("all", &[], &["db1"]))];
         let rights = Rights::new(vec![Grant { task_targets: Some(vec![1]), ..Grant::of(Permission::RunTasks) }]);
@@ -199,6 +210,9 @@ mod tests {
         };
         assert!(covers("service", "web1") && !covers("service", "web2") && !covers("exec", "web1"));
         assert!(!covers("exec", "db1"), "the other target is none of theirs");
+        let reach = rights.reach(Permission::RunTasks, Some("service"), None).unwrap();
+        assert_eq!(reach.queries(), ["nodes { certname ~ 'restart web' }"]);
+        assert_eq!(rights.reach(Permission::RunTasks, Some("exec"), None), None, "the query is for its tasks");
         assert!(!rights.may(Permission::RunPuppet));
         let second = Rights::new(vec![Grant { task_targets: Some(vec![2]), ..Grant::of(Permission::RunTasks) }]);
         assert!(second.through(&targets).may_with(Permission::RunTasks, "anything"));

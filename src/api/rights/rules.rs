@@ -268,6 +268,7 @@ fn grant(role: &str, entry: PermissionEntry) -> Result<Grant, RulesError> {
         environments: patterns(entry.environments),
         nodes: patterns(entry.nodes),
         node_groups: patterns(entry.node_groups),
+        queries: Vec::new(),
         task_targets: entry.task_targets,
     })
 }

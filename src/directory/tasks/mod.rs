@@ -6,6 +6,7 @@ mod files;
 mod metadata;
 mod module;
 pub(super) mod plans;
+mod signature;
 #[cfg(test)]
 mod tests;
 

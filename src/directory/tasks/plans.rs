@@ -1,4 +1,4 @@
-//! Plans of a module path: their names, and what YAML plans say of themselves. Those in Puppet's language are not read.
+//! Plans of a module path: their names, what YAML plans say of themselves, and the parameters of those in Puppet's language.
 
 use std::fs;
 use std::io;
@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::module::{self, Module};
+use super::signature;
 use super::unavailable;
 
 /// The deepest directory below a module's `plans`.
 const MAX_DEPTH: usize = 16;
-/// The largest YAML plan that is read.
+/// The largest plan that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What we read of a YAML plan.
@@ -69,18 +70,33 @@ fn walk(module: &Module, directory: &Path, below: &mut Vec<String>, plans: &mut 
             if !(below.is_empty() && stem == "init") {
                 name = format!("{name}::{stem}");
             }
-            let metadata = if file.ends_with(".yaml") { metadata(&entry.path()) } else { Map::new() };
+            let text = read(&entry.path());
+            let metadata = match text {
+                Some(text) if file.ends_with(".yaml") => metadata(&text),
+                Some(text) => parameters(&text, &name),
+                None => Map::new(),
+            };
             plans.push(PlanSummary { name, metadata });
         }
     }
     Ok(())
 }
 
-/// What a YAML plan tells; nothing where it cannot be read.
-fn metadata(path: &Path) -> Map<String, Value> {
+/// The text of a plan; `None` where it cannot be read.
+fn read(path: &Path) -> Option<String> {
     let small = fs::metadata(path).is_ok_and(|found| found.len() <= MAX_BYTES);
-    let text = small.then(|| fs::read_to_string(path).ok()).flatten();
-    let document: Option<Document> = text.and_then(|text| serde_saphyr::from_str(&text).ok());
+    small.then(|| fs::read_to_string(path).ok()).flatten()
+}
+
+/// What a plan in Puppet's language tells; nothing where its head is not understood.
+fn parameters(text: &str, plan: &str) -> Map<String, Value> {
+    let found = signature::parameters(text, plan);
+    found.map(|found| Map::from_iter([("parameters".to_owned(), Value::Object(found))])).unwrap_or_default()
+}
+
+/// What a YAML plan tells; nothing where it is broken.
+fn metadata(text: &str) -> Map<String, Value> {
+    let document: Option<Document> = serde_saphyr::from_str(text).ok();
     let Some(document) = document else { return Map::new() };
     let mut metadata = Map::new();
     if let Some(description) = document.description {
@@ -118,7 +134,8 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        write("shop/plans/init.pp", "plan shop() {}");
+        write("shop/plans/init.pp", "plan shop(Integer[1] $n = 3) {}");
+        write("shop/plans/odd.pp", "plan shop::odd($n = @(END)) {}");
         write("shop/plans/deploy/web.pp", "plan shop::deploy::web() {}");
         write(
             "shop/plans/roll.yaml",
@@ -129,12 +146,15 @@ mod tests {
         write("other/tasks/x.sh", "");
         let plans = list(&[root.path().to_owned()]).unwrap();
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        assert_eq!(names, ["shop", "shop::broken", "shop::deploy::web", "shop::roll"]);
+        assert_eq!(names, ["shop", "shop::broken", "shop::deploy::web", "shop::odd", "shop::roll"]);
         let told = json!({
             "description": "Rolls",
             "parameters": { "nodes": { "type": "TargetSpec" }, "n": { "type": "Any", "default_value": 3 } },
         });
-        assert_eq!(Value::Object(plans[3].metadata.clone()), told);
-        assert!(plans[0].metadata.is_empty() && plans[1].metadata.is_empty());
+        assert_eq!(Value::Object(plans[4].metadata.clone()), told);
+        let told = json!({ "parameters": { "n": { "type": "Integer[1]", "default_value": 3 } } });
+        assert_eq!(Value::Object(plans[0].metadata.clone()), told);
+        assert_eq!(Value::Object(plans[2].metadata.clone()), json!({ "parameters": {} }));
+        assert!(plans[1].metadata.is_empty() && plans[3].metadata.is_empty());
     }
 }

@@ -74,10 +74,11 @@ impl Records for Store {
     async fn schedule(
         &self,
         spec: ScheduleSpec,
+        enabled: bool,
         once: Option<OnceKey>,
         now: DateTime<Utc>,
     ) -> Result<ScheduleId, StoreError> {
-        self.change(move |connection| schedules::add(connection, &spec, once.as_ref(), now)).await
+        self.change(move |connection| schedules::add(connection, &spec, enabled, once.as_ref(), now)).await
     }
 
     async fn change_schedule(

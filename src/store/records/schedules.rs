@@ -21,6 +21,7 @@ macro_rules! schedule_columns {
 pub(in crate::store) fn add(
     connection: &Connection,
     spec: &ScheduleSpec,
+    enabled: bool,
     once: Option<&OnceKey>,
     now: DateTime<Utc>,
 ) -> Result<ScheduleId, Fault> {
@@ -29,9 +30,17 @@ pub(in crate::store) fn add(
     connection
         .prepare_cached(
             "INSERT INTO schedules (id, kind, environment, owner, enabled, next_run, spec) \
-             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![Db(id), Db(spec.kind), spec.environment, spec.owner.login, Db(spec.start), pack(spec)?])?;
+        .execute(params![
+            Db(id),
+            Db(spec.kind),
+            spec.environment,
+            spec.owner.login,
+            enabled,
+            Db(spec.start),
+            pack(spec)?
+        ])?;
     once::keep(connection, once, &Made::Schedule(id))?;
     Ok(id)
 }

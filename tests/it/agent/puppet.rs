@@ -159,3 +159,57 @@ async fn a_canceled_run_says_so_although_puppet_exits_with_zero() {
     assert_eq!((&results["canceled"], &results["error_type"]), (&json!(true), &json!("canceled")));
     assert_eq!(results["status"], "failed");
 }
+
+/// How often the threads of a process have waited so far.
+fn waits(process: &str) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let waits = |path: std::path::PathBuf| {
+        let status = fs::read_to_string(path.join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    threads.map(waits).sum()
+}
+
+fn lives(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_somebody_kills_leaves_no_command_behind_but_its_daemons() {
+    let mut lab = Lab::new().await;
+    let (pids, ready) = (lab.path("pids"), lab.path("ready"));
+    // As Puppet does: each command in a session of its own. The second one starts a daemon and ends.
+    let body = format!(
+        "setsid sh -c 'sleep 600 & echo $$ $! > {pids}.command; wait' &\n\
+         sh -c 'setsid sleep 600 > /dev/null 2>&1 & echo $! > {pids}.daemon'\n\
+         while [ ! -s {pids}.command ]; do sleep 0.05; done\n\
+         echo $$ > {pids}.puppet\ntouch {ready}\nwait\n",
+        pids = pids.display(),
+        ready = ready.display(),
+    );
+    apply(&mut lab, &body);
+    let (_running, mut connection) = lab.start().await;
+    let id = Uuid::new_v4();
+    connection.start(id, MODULE, &json!({"flags": []})).await;
+    connection.expect(MessageType::ProvisionalResponse).await;
+    until_exists(&ready).await;
+    let read = |name: &str| fs::read_to_string(format!("{}.{name}", pids.display())).unwrap().trim().to_owned();
+    let (command, daemon, puppet) = (read("command"), read("daemon"), read("puppet"));
+    // The wrapper has looked at the children: its watch has waited again and again since they were there.
+    let wrapper = fs::read_to_string(lab.config.spool_dir.join(id.to_string()).join("pid")).unwrap();
+    let wrapper = wrapper.split(' ').next().unwrap();
+    let so_far = waits(wrapper);
+    until(|| waits(wrapper) >= so_far + 5).await;
+    let killed = std::process::Command::new("kill").args(["-9", &puppet]).status().unwrap();
+    assert!(killed.success());
+    let results = connection.results(id).await;
+    let error = results["error"].as_str().unwrap();
+    assert!(error.contains("exit code 137") && error.contains("bunraku: killed by signal 9"), "{error}");
+    let leader = command.split(' ').next().unwrap();
+    assert!(error.contains(&format!("bunraku: ended what it left running: {leader} (sh)")), "{error}");
+    until(|| command.split(' ').all(|pid| !lives(pid))).await;
+    assert!(lives(&daemon), "who left on purpose is none of ours");
+    assert!(std::process::Command::new("kill").arg(&daemon).status().unwrap().success());
+}

@@ -29,6 +29,7 @@ mod robust;
 mod schedules;
 mod seed;
 mod status;
+mod target_queries;
 mod task_targets;
 mod tokens;
 mod traversal;

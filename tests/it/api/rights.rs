@@ -364,11 +364,18 @@ async fn who_changes_a_schedule_of_somebody_else_needs_the_rights_for_what_it_ru
     };
     let (whole, own) = (json!({ "whole_environment": true }), json!({ "nodes": ["a.example.com"] }));
     assert_eq!(web.post(PATH, schedule(whole.clone(), "2026-03-02T00:00:00Z")).await.status, 403, "not all are theirs");
+    let mut waiting = schedule(whole.clone(), "2026-03-02T00:00:00Z");
+    waiting["enabled"] = json!(false);
+    assert_eq!(web.post(PATH, waiting.clone()).await.status, 403, "nor when it waits to be enabled");
     let made = world.operator().post(PATH, schedule(whole.clone(), "2026-03-02T00:00:00Z")).await;
     assert_eq!(made.status, 200);
     let change = async |body: Value| web.put(&format!("{PATH}/1"), body).await.status;
     assert_eq!(change(schedule(whole, "2026-03-01T23:00:00Z")).await, 403, "to say when is to run it");
     assert_eq!(change(schedule(own, "2026-03-01T23:00:00Z")).await, 200);
+    assert_eq!(world.operator().post(PATH, waiting).await.status, 200);
+    let enable = json!({ "enabled": true });
+    assert_eq!(web.put(&format!("{PATH}/2"), enable.clone()).await.status, 403, "to enable it is to run it");
+    assert_eq!(world.operator().put(&format!("{PATH}/2"), enable).await.status, 200);
     assert_eq!(web.delete("/orchestrator/v1/scheduled_jobs/1").await.status, 204, "it may be disabled as ever");
 }
 

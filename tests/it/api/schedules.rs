@@ -142,6 +142,44 @@ async fn a_change_replaces_what_it_names_and_disabling_is_for_good() {
 }
 
 #[actix_web::test]
+async fn a_schedule_that_is_made_disabled_waits_to_be_enabled() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    operator.post(PATH, with(deploy(), "enabled", json!(false))).await.record(CREATE, "not-enabled");
+    operator.post(PATH, with(task(), "enabled", json!(false))).await;
+    operator.get(&format!("{PATH}/1")).await.record(ONE, "not-enabled");
+    look_at(&world, at(3_600)).await;
+    assert_eq!(jobs(&operator).await, 0, "it has no turns");
+    operator.put(&format!("{PATH}/1"), json!({ "description": "soon" })).await;
+    let changed = schedule(&operator, "1").await;
+    assert_eq!((&changed["enabled"], &changed["description"]), (&json!(false), &json!("soon")));
+    assert_eq!(world.viewer().put(&format!("{PATH}/1"), json!({ "enabled": true })).await.status, 403);
+    world.clock.set(at(3_700));
+    assert_eq!(operator.put(&format!("{PATH}/1"), json!({ "enabled": true })).await.status, 200);
+    let enabled = schedule(&operator, "1").await;
+    assert_eq!((&enabled["enabled"], &enabled["next_run"]["time"]), (&json!(true), &json!("2026-03-01T14:00:00Z")));
+    look_at(&world, at(3_701)).await;
+    assert_eq!(jobs(&operator).await, 0, "what it would have done meanwhile is not made up for");
+    look_at(&world, at(7_200)).await;
+    assert_eq!(jobs(&operator).await, 1);
+    operator.put(&format!("{PATH}/2"), json!({ "enabled": true })).await.record(CHANGE, "enabled-too-late");
+    let later = json!({ "enabled": true, "schedule": { "start_time": "2026-03-01T16:00:00Z", "interval": null } });
+    assert_eq!(operator.put(&format!("{PATH}/2"), later).await.status, 200);
+    assert_eq!(schedule(&operator, "2").await["next_run"]["time"], "2026-03-01T16:00:00Z");
+}
+
+#[actix_web::test]
+async fn what_waits_to_be_enabled_is_checked_as_any_other_and_may_be_disabled_for_good() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    operator.post(PATH, with(deploy(), "enabled", json!(false))).await;
+    let gone = json!({ "input": { "scope": { "node_group": "Nowhere" } } });
+    assert!((400..500).contains(&operator.put(&format!("{PATH}/1"), gone).await.status));
+    assert_eq!(operator.delete("/orchestrator/v1/scheduled_jobs/1").await.status, 204, "and disabled for good");
+    assert_eq!(operator.put(&format!("{PATH}/1"), json!({ "enabled": true })).await.status, 400);
+}
+
+#[actix_web::test]
 async fn each_broken_rule_of_a_schedule_is_named() {
     let world = World::empty().await;
     let operator = world.operator();
@@ -156,6 +194,7 @@ async fn each_broken_rule_of_a_schedule_is_named() {
         ("past", with(deploy(), "schedule.start_time", json!("2026-03-01T12:01:00Z"))),
         ("bad-units", with(deploy(), "schedule.interval", json!({ "units": "days", "value": 1 }))),
         ("bad-value", with(deploy(), "schedule.interval", json!({ "units": "seconds", "value": 0 }))),
+        ("bad-enabled", with(deploy(), "enabled", json!("no"))),
         ("bad-cron", with(deploy(), "schedule.cron", json!("every day"))),
         ("no-scope", with(deploy(), "input", json!({ "noop": true }))),
         ("bad-option", with(deploy(), "input.noop", json!("yes"))),

@@ -55,6 +55,41 @@ async fn an_error_may_overtake_the_provisional_answer() {
 }
 
 #[tokio::test]
+async fn an_agent_that_looks_for_files_elsewhere_is_told_the_line_to_change() {
+    let rig = Rig::start().await;
+    let failed = "Failed to execute the task for the non blocking 'task run' request. Error: Failed to download file \
+        with: Downloading file \"y.sh\" failed after trying all the available master-uris. Most recent error message: \
+        https://puppet.example.com:8140/nope?environment=production returned a response with HTTP status 404.";
+    let lines = [
+        ("ours", "primary_uris: [https://orch.example.com:8143]\" into its agent.yaml"),
+        ("theirs", "\"primary-uris\": [\"https://orch.example.com:8143\"]\" into its pxp-agent.conf"),
+    ];
+    let (mut ours, mut theirs) = (rig.own_agent("ours").await, rig.agent("theirs").await);
+    for (agent, (name_of_node, line)) in [&mut ours, &mut theirs].into_iter().zip(lines) {
+        let told = format!(
+            "the agent cannot fetch the task's files from https://puppet.example.com:8140: put \"{line} ({failed})"
+        );
+        let transaction = rig.run(name_of_node, 1);
+        let (_, id) = agent.hear_request().await;
+        let error = json!({"transaction_id": transaction, "id": id, "description": failed});
+        agent.say(MessageType::RpcErrorMessage, error).await;
+        assert_eq!(rig.signals().await, [(1, RunSignal::Sent), (1, refused(&told))]);
+        // The same when it is asked how the run ended, as after a restart.
+        let transaction = rig.run(name_of_node, 2);
+        agent.hear_request().await;
+        assert_eq!(rig.signal().await, RunSignal::Sent);
+        rig.transport.query_status(&name(name_of_node), transaction);
+        let (data, _) = agent.hear_request().await;
+        let fault = json!({"_error": {"kind": "puppetlabs.pxp-agent/execution-error", "details": {}, "msg": failed}});
+        let results = json!({"transaction_id": transaction, "status": "failure", "stdout": fault.to_string()});
+        let answer = json!({"transaction_id": data["transaction_id"], "results": results});
+        agent.say(MessageType::BlockingResponse, answer).await;
+        let over = RunOutcome::Refused { description: told };
+        assert_eq!(rig.signal().await, RunSignal::Status(StatusAnswer::Over(over)));
+    }
+}
+
+#[tokio::test]
 async fn a_pcp_error_ends_the_run_that_it_answers() {
     let rig = Rig::start().await;
     let mut agent = rig.agent("a").await;

@@ -71,7 +71,11 @@ impl Rig {
         let mut options = Options::new("127.0.0.1:0".parse().unwrap(), orchestrator());
         change(&mut options);
         let sessions = Sessions::new();
-        let transport_options = transport::Options { output_limit: 1000, ..transport::Options::new(orchestrator()) };
+        let transport_options = transport::Options {
+            output_limit: 1000,
+            files_at: vec!["https://orch.example.com:8143".to_owned()],
+            ..transport::Options::new(orchestrator())
+        };
         let transport = PxpTransport::new(Arc::clone(&sessions), transport_options);
         let broker = Broker::start(options, paths, Arc::clone(&sessions), Arc::clone(&transport) as _).await.unwrap();
         Self { ca, broker, sessions, transport, inbox: Inbox::default() }

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod follow;
 mod help;
+mod import;
 mod init;
 mod server;
 mod steer;

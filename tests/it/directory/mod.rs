@@ -4,6 +4,7 @@
 
 mod deploy;
 mod groups;
+mod looks;
 mod reload;
 mod remote;
 mod tasks;

@@ -20,15 +20,15 @@ const WEB: &str = "10000000-0000-4000-8000-000000000001";
 const PRODUCTION: &str = "environment=production";
 
 /// Sources over fakes, and the files that they know besides.
-struct Site {
+pub(super) struct Site {
     root: TempDir,
-    sources: Sources,
+    pub(super) sources: Sources,
     /// What they are asked with, and by.
     ca: TestCa,
 }
 
 impl Site {
-    async fn start(puppetserver: Option<&FakeService>, puppetdb: Option<&FakeService>, ca: TestCa) -> Self {
+    pub(super) async fn start(puppetserver: Option<&FakeService>, puppetdb: Option<&FakeService>, ca: TestCa) -> Self {
         let root = TempDir::new().unwrap();
         let at = |path: &str| root.path().join(path);
         for path in ["environments", "modules/local/tasks", "groups", "facts"] {
@@ -56,7 +56,7 @@ impl Site {
         Self { root, sources, ca }
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(super) fn write(&self, path: &str, text: &str) {
         fs::write(self.root.path().join(path), text).unwrap();
     }
 
@@ -68,7 +68,7 @@ impl Site {
         self.sources.environments().await.unwrap().iter().map(|found| found.name.to_string()).collect()
     }
 
-    async fn tasks(&self, name: &str) -> Vec<String> {
+    pub(super) async fn tasks(&self, name: &str) -> Vec<String> {
         self.sources.tasks(&environment(name)).await.unwrap().iter().map(|task| task.name.to_string()).collect()
     }
 }
@@ -92,7 +92,7 @@ fn file(filename: &str, content: &str, path: &str) -> Value {
 }
 
 /// As the lab's puppetserver answers.
-fn puppetserver(asked: &Asked) -> Reply {
+pub(super) fn puppetserver(asked: &Asked) -> Reply {
     let (path, query) = asked.what.split_once('?').unwrap_or((&asked.what, ""));
     let entry = |name: &str, description: &str| json!({ "name": name, "private": false, "description": description, "environment": [] });
     match path {
@@ -301,14 +301,16 @@ async fn nobody_is_asked_who_shows_a_wrong_certificate_or_is_not_there() {
     let gone = {
         let ca = TestCa::new();
         let service = FakeService::start(&ca.issue("puppet"), puppetserver).await;
-        Site::start(Some(&service), None, ca).await
+        let site = Site::start(Some(&service), None, ca).await;
+        service.stop().await;
+        site
     };
     let error = gone.sources.environments().await.unwrap_err().to_string();
     assert!(error.contains("refused"), "{error}");
     drop(gone.ca);
 }
 
-fn node(name: &str) -> CertName {
+pub(super) fn node(name: &str) -> CertName {
     CertName::parse(name).unwrap()
 }
 

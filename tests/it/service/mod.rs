@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a scenario that cannot be set up fails the test")]
 
 mod clock;
+mod cores;
 mod drains;
 mod facts;
 mod killed;

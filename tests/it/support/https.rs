@@ -42,7 +42,7 @@ impl Reply {
 pub(crate) struct FakeService {
     pub(crate) url: Url,
     asked: Arc<Mutex<Vec<Asked>>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl FakeService {
@@ -62,7 +62,12 @@ impl FakeService {
                 sessions.spawn(async move { serve(acceptor, socket, &*answer, &log).await });
             }
         });
-        Self { url, asked, _tasks: tasks }
+        Self { url, asked, tasks }
+    }
+
+    /// Ends it; nobody listens any more when this returns.
+    pub(crate) async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Everything asked so far but whether it is alive, as `METHOD /path`.
