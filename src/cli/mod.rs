@@ -27,6 +27,7 @@ mod leave;
 mod ledger;
 mod login;
 mod node;
+mod once;
 mod output;
 mod params;
 mod pe_client_tools;

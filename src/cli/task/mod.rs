@@ -20,7 +20,7 @@ pub(crate) struct TaskArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum TaskCommand {
-    Run(Box<run::RunArgs>),
+    Run(Box<run::StartArgs>),
     List(list::ListArgs),
     Show(show::ShowArgs),
 }

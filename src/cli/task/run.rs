@@ -6,12 +6,12 @@ use bunraku_actors::model::TaskName;
 use serde_json::{Map, Value, json};
 
 use super::{printed, task_name};
-use crate::cli::answers::job_name;
 use crate::cli::client::Client;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::follow;
 use crate::cli::job::{Interrupt, watch_to_end};
+use crate::cli::once::OnceArg;
 use crate::cli::output::Output;
 use crate::cli::params::ParamArgs;
 use crate::cli::target::TargetArgs;
@@ -28,6 +28,15 @@ Exit codes are those of `bunraku job run`.";
 /// Run a task on nodes, watch it, and show what it printed
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "bunraku task run [OPTIONS] <TASK> [PARAM=VALUE]... <TARGET>")]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    once: OnceArg,
+}
+
+/// A run of a task: on what, and how.
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// The task: module or module::task
     #[arg(value_name = "TASK", value_parser = task_name)]
@@ -85,12 +94,12 @@ impl RunArgs {
 ///
 /// # Errors
 /// See [`CliError`].
-pub(crate) async fn run(args: &RunArgs, ctx: &Context) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: &StartArgs, ctx: &Context) -> Result<Exit, CliError> {
     // Parameters are read before anything is sent.
-    args.params.resolve()?;
+    args.run.params.resolve()?;
     let client = ctx.client().await?;
-    let body = args.whole_body(&client).await?;
-    let name = job_name(&client.post("/orchestrator/v1/command/task", &body).await?)?;
+    let body = args.run.whole_body(&client).await?;
+    let name = args.once.start(&client, "/orchestrator/v1/command/task", &body).await?;
     let exit = watch_to_end(&client, &name, ctx.out, Interrupt::LeavesJob).await?;
     if !ctx.out.is_json() && exit != Exit::Interrupted {
         show_output(&client, &name, ctx.out).await?;

@@ -134,6 +134,25 @@ fn with_puppets_ssldir_nothing_is_signed_and_renewals_are_seen() {
 }
 
 #[test]
+fn init_with_a_puppetserver_leaves_the_environments_to_it() {
+    tls::install_provider();
+    let (temp, ca) = (tempfile::tempdir().unwrap(), TestCa::new());
+    let (ssldir, dir) = (temp.path().join("puppet"), temp.path().join("dir"));
+    puppet_ssldir(&ssldir, &ca, &["orch.example.com"]);
+    let init = |more: &[&str]| run(&[&["init", text(&dir)], more].concat());
+    let (server, pdb) = ("https://puppet.example.com:8140", "https://puppetdb.example.com:8081");
+    assert_eq!(init(&["--puppetserver", server]).code, 2, "it would not know our certificate");
+    let plain = init(&["--ssldir", text(&ssldir), "--puppetserver", "http://puppet.example.com:8140"]);
+    assert!(plain.code == 2 && plain.stderr.contains("must begin with https://"), "{plain:?}");
+    let ended = init(&["--ssldir", text(&ssldir), "--puppetserver", server, "--puppetdb", pdb]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let config = Config::load_with(&dir.join("bunraku.yaml"), []).unwrap();
+    assert_eq!(config.puppetserver.url.unwrap().as_str().trim_end_matches('/'), server);
+    assert_eq!(config.puppetdb.url.unwrap().as_str().trim_end_matches('/'), pdb);
+    assert_eq!(fs::read_dir(dir.join("environments")).unwrap().count(), 0, "a file would hide puppetserver's own");
+}
+
+#[test]
 fn an_ambiguous_or_incomplete_ssldir_is_refused() {
     let (temp, ca) = (tempfile::tempdir().unwrap(), TestCa::new());
     let ssldir = temp.path().join("puppet");
