@@ -7,6 +7,9 @@
 
 mod api;
 mod lab;
+#[path = "../pages/mod.rs"]
+mod pages;
+mod quickstart;
 mod service;
 mod situations;
 mod sources;
