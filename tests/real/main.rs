@@ -10,6 +10,7 @@ mod lab;
 #[path = "../pages/mod.rs"]
 mod pages;
 mod quickstart;
+mod r10k;
 mod service;
 mod situations;
 mod sources;

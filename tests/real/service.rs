@@ -96,6 +96,16 @@ impl Service {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The directory that `init` has made.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.root.path().join("service")
+    }
+
+    /// The port of the API.
+    pub(crate) fn port(&self) -> &str {
+        &self.api
+    }
+
     /// Writes a file of the service's directory.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.path().join("service").join(path);
