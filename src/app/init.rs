@@ -184,7 +184,7 @@ fn own_ssl(dir: &Path, names: &[String], now: DateTime<Utc>) -> Result<(), InitE
     files::create_public(&ssl.join("cert.pem"), &server.cert_pem)?;
     files::create_private(&ssl.join("key.pem"), server.key_pem.as_bytes())?;
     files::create_public(&ssl.join("ca.pem"), authority.cert_pem())?;
-    files::create_public(&ssl.join("crl.pem"), authority.empty_crl(now)?)?;
+    files::create_public(&ssl.join("crl.pem"), authority.crl(now)?)?;
     Ok(())
 }
 

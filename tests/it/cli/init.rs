@@ -193,6 +193,17 @@ fn ca_issues_certificates_that_the_service_accepts() {
     let server = Config::load_with(&dir.join("bunraku.yaml"), []).unwrap().tls_paths();
     assert!(ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
 
+    assert_eq!(run(&["ca", "revoke", "web9.example.com", "--dir", text(&dir)]).code, 2, "it has none");
+    let revoked = run(&["ca", "revoke", "web1.example.com", "--dir", text(&dir)]);
+    assert!(revoked.code == 0 && revoked.stdout.contains("1 certificate is revoked"), "{revoked:?}");
+    assert!(!ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
+    assert_eq!(mode(&dir.join("ssl/crl.pem")), 0o644);
+    let out = temp.path().join("renewed");
+    let own = ["ca", "issue", "orch.example.com", "--name", "localhost", "--dir", text(&dir), "--out", text(&out)];
+    assert_eq!(run(&own).code, 0);
+    let chain = tls::read_certificates(&out.join("cert.pem")).unwrap();
+    assert!(ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
+
     let again = run(&["ca", "issue", "web1.example.com", "--dir", text(&dir)]);
     assert!(again.code == 2 && again.stderr.contains("exists already"), "{again:?}");
     assert_eq!(run(&["ca", "issue", "no name", "--dir", text(&dir)]).code, 2);
