@@ -181,6 +181,13 @@ impl Shell {
         self.background.push(started);
     }
 
+    /// Ends what was started, the last first.
+    pub(crate) fn stop(&mut self) {
+        while let Some(last) = self.background.pop() {
+            drop(last);
+        }
+    }
+
     fn command(&self, text: &str) -> Command {
         let state = self.home.path().join(".state");
         let mut command = Command::new("sh");
@@ -205,6 +212,12 @@ impl Shell {
         command.env_remove("XDG_CONFIG_HOME");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -107,6 +107,7 @@ async fn the_quickstart_leads_to_the_first_job() {
             other => panic!("{}: nothing stands in for {other}", block.place),
         }
     });
+    shell.stop();
     assert_eq!(stood_in.len(), 3, "{stood_in:?}");
     assert!(said.contains(node), "the node is listed: {said}");
     assert_eq!(fs::read_to_string(lab.managed(node, "motd")).unwrap(), "hello from production\n", "{said}");
