@@ -182,6 +182,9 @@ fn the_tour_leads_to_the_first_schedule() {
 fn operations_of_years_are_done_in_an_hour() {
     let mut shell = terminal();
     let etc = settle(&mut shell);
+    for (name, port) in [("SERVER", ":8143"), ("BROKER", ":8142")] {
+        shell.set(&format!("BUNRAKU_{name}__LISTEN"), shell.here(&format!("127.0.0.1{port}")));
+    }
     let home = shell.home().display().to_string();
     fs::create_dir(shell.home().join("root")).unwrap();
     fs::create_dir(shell.home().join("backups")).unwrap();
@@ -199,6 +202,7 @@ fn operations_of_years_are_done_in_an_hour() {
             "deploy/install service" => shell.start(&block.place, serve, "ready"),
             "bunraku drain --wait --timeout 10m; deploy/install service" => {
                 shell.run(&block.place, "bunraku drain --wait --timeout 10m", 0);
+                shell.run(&block.place, "bunraku token create kept", 0);
                 shell.stop();
                 shell.start(&block.place, serve, "ready");
             }
@@ -216,11 +220,14 @@ fn operations_of_years_are_done_in_an_hour() {
             other => panic!("{}: nothing stands in for {other}", block.place),
         }
     });
+    let tokens = shell.run("the other host", "bunraku token list", 0);
+    assert!(tokens.contains("kept"), "what the copy had is there: {tokens}");
     shell.stop();
     assert_eq!(done.len(), 7, "{done:#?}");
     for sign in ["1 certificate is revoked", "bunraku_live_jobs", "backups/bunraku.db"] {
         assert!(said.contains(sign), "{sign}: {said}");
     }
+    assert_eq!(said.matches("it is running").count(), 2, "the doctor looked at each host: {said}");
     assert!(!said.lines().any(|line| line.starts_with("bad")), "the doctor is content: {said}");
 }
 
