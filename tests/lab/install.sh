@@ -1,8 +1,8 @@
 # What the lab needs from Debian: sourced by up, uses its settings.
 
 missing_packages() {
-  # r10k and a proxy are not the lab's own: tests of the guides use them.
-  local wanted=(puppetserver puppet-agent openssl curl iproute2 r10k git nginx) package
+  # r10k and the proxies are not the lab's own: tests of the guides use them.
+  local wanted=(puppetserver puppet-agent openssl curl iproute2 r10k git nginx apache2 haproxy) package
   [ "$PDB" = 0 ] || wanted+=(postgresql puppetdb puppet-terminus-puppetdb)
   for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"

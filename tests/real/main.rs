@@ -9,6 +9,7 @@ mod api;
 mod lab;
 #[path = "../pages/mod.rs"]
 mod pages;
+mod proxy;
 mod quickstart;
 mod r10k;
 mod service;
