@@ -9,6 +9,8 @@
 //! All blocks of a page share their directory and their exported variables, as those of one terminal do. Shared by `tests/it`
 //! and `tests/real`; `tests/it/docs.rs` sees that no block is without its mark.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
