@@ -1,19 +1,20 @@
-//! A small certificate authority of our own, for sites without Puppet's: P-256 keys, server and node certificates, an
-//! empty CRL.
+//! A small certificate authority of our own, for sites without Puppet's: P-256 keys, server and node certificates,
+//! and a CRL of those that were revoked.
 //!
-//! Only `init`, `ca`, `swarm` and the demo open it; the service never does. It does not revoke and does not renew.
+//! Only `init`, `ca`, `swarm` and the demo open it; the service never does. It keeps no certificates, only who got which.
 
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bunraku_actors::model::CertName;
-use chrono::{DateTime, Datelike, Days, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
-    SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
@@ -26,6 +27,9 @@ const THROW_AWAY_DAYS: u64 = 3;
 const LEAF_DAYS: u64 = 5 * 365 + 1;
 /// How long the authority's own certificate and its CRL are valid: fifteen years.
 const CA_DAYS: u64 = 15 * 365 + 4;
+
+/// Beside the inventory: serials that are revoked, with the day.
+const REVOKED: &str = "revoked";
 
 /// Why the authority could not do what was asked. Never holds key material.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,8 @@ pub enum CaError {
     Unusable { what: String, reason: String },
     #[error("'{0}' is neither a host name nor an IP address")]
     Name(String),
+    #[error("no certificate of '{0}' is in the inventory")]
+    Unknown(String),
 }
 
 /// A certificate with its key, as PEM. The key is wiped from memory when this is dropped.
@@ -134,18 +140,65 @@ impl Authority {
         self.issue(name, vec![alternative_name(name)?], now)
     }
 
-    /// An empty CRL. Puppet and our own listeners want one, if only to say that nothing is revoked.
+    /// Revokes every certificate that this name has got so far, and returns how many those are that were not revoked before.
+    /// Who looks at a CRL has to be given a new one.
     ///
     /// # Errors
-    /// When it cannot be signed.
-    pub fn empty_crl(&self, now: DateTime<Utc>) -> Result<String, CaError> {
+    /// When the name has none, or what was revoked cannot be written down.
+    pub fn revoke(&self, common_name: &str, now: DateTime<Utc>) -> Result<usize, CaError> {
+        let inventory = self.read("inventory")?;
+        let of_name = |line: &&str| line.split(' ').nth(2) == Some(common_name);
+        let serials: Vec<&str> = inventory.lines().filter(of_name).filter_map(|line| line.split(' ').next()).collect();
+        if serials.is_empty() {
+            return Err(CaError::Unknown(common_name.to_owned()));
+        }
+        let known = self.revoked()?;
+        let new: Vec<&str> =
+            serials.into_iter().filter(|serial| !known.iter().any(|(revoked, _)| revoked == serial)).collect();
+        let lines: String = new.iter().map(|serial| format!("{serial} {}\n", now.format("%Y-%m-%d"))).collect();
+        self.append(REVOKED, &lines)?;
+        Ok(new.len())
+    }
+
+    /// The serials that are revoked, and since when.
+    fn revoked(&self) -> Result<Vec<(String, NaiveDate)>, CaError> {
+        let text = match self.read(REVOKED) {
+            Err(CaError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        let parse = |line: &str| {
+            let (serial, day) = line.split_once(' ')?;
+            Some((serial.to_owned(), day.parse().ok()?))
+        };
+        let unusable = |line: &str| CaError::Unusable {
+            what: self.dir.join(REVOKED).display().to_string(),
+            reason: format!("'{line}' is no serial with a day"),
+        };
+        text.lines().map(|line| parse(line).ok_or_else(|| unusable(line))).collect()
+    }
+
+    fn read(&self, name: &str) -> Result<String, CaError> {
+        let path = self.dir.join(name);
+        fs::read_to_string(&path).map_err(|source| CaError::Read { path, source })
+    }
+
+    /// The revocation list as of now. Puppet and our own listeners want one, if only to say that nothing is revoked.
+    ///
+    /// # Errors
+    /// When what was revoked cannot be read, or the list cannot be signed.
+    pub fn crl(&self, now: DateTime<Utc>) -> Result<String, CaError> {
         let (this_update, next_update) = (ymd(now - Days::new(1)), ymd(now + Days::new(CA_DAYS)));
         let params = CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(this_update.0, this_update.1, this_update.2),
             next_update: rcgen::date_time_ymd(next_update.0, next_update.1, next_update.2),
-            crl_number: SerialNumber::from(1_u64),
+            // Later lists have higher numbers.
+            crl_number: SerialNumber::from(now.timestamp().unsigned_abs()),
             issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
+            revoked_certs: self
+                .revoked()?
+                .iter()
+                .map(|(serial, day)| revoked_entry(serial, *day))
+                .collect::<Result<_, _>>()?,
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let signed = params.signed_by(&self.issuer).and_then(|crl| crl.pem());
@@ -183,15 +236,32 @@ impl Authority {
 
     /// One line per certificate: without it nobody could name the serial of a lost one.
     fn record(&self, params: &CertificateParams, until: DateTime<Utc>, common_name: &str) -> Result<(), CaError> {
-        let path = self.dir.join("inventory");
         let serial = params.serial_number.as_ref().map(|serial| hex::encode(serial.to_bytes())).unwrap_or_default();
         let line = format!("{serial} {} {common_name}\n", until.format("%Y-%m-%d"));
-        let written = fs::OpenOptions::new().append(true).open(&path).and_then(|mut file| {
-            file.write_all(line.as_bytes())?;
+        self.append("inventory", &line)
+    }
+
+    fn append(&self, name: &str, text: &str) -> Result<(), CaError> {
+        let path = self.dir.join(name);
+        let open = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        let written = open.and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
             file.sync_all()
         });
         written.map_err(|source| CaError::Write { path, source })
     }
+}
+
+fn revoked_entry(serial: &str, day: NaiveDate) -> Result<RevokedCertParams, CaError> {
+    let bytes = hex::decode(serial)
+        .map_err(|error| CaError::Unusable { what: format!("serial {serial}"), reason: error.to_string() })?;
+    let part = |value: u32| u8::try_from(value).expect("months and days fit into a byte");
+    Ok(RevokedCertParams {
+        serial_number: SerialNumber::from_slice(&bytes),
+        revocation_time: rcgen::date_time_ymd(day.year(), part(day.month()), part(day.day())),
+        reason_code: None,
+        invalidity_date: None,
+    })
 }
 
 fn unusable(what: impl ToString, error: rcgen::Error) -> CaError {
@@ -270,13 +340,45 @@ mod tests {
         };
         fs::write(&paths.cert, &issued.cert_pem).unwrap();
         fs::write(&paths.key, &*issued.key_pem).unwrap();
-        fs::write(dir.path().join("crl.pem"), authority.empty_crl(Utc::now()).unwrap()).unwrap();
+        fs::write(dir.path().join("crl.pem"), authority.crl(Utc::now()).unwrap()).unwrap();
         let chain = tls::read_certificates(&paths.cert).unwrap();
         assert_eq!(tls::common_name(&chain[0]).unwrap().as_str(), "web1.example.com");
         assert!(ReloadableVerifier::load(&paths, true).unwrap().accepts(&chain));
         tls::client_config(&paths).unwrap();
         let inventory = fs::read_to_string(ca_dir.join("inventory")).unwrap();
         assert!(inventory.lines().count() == 1 && inventory.ends_with(" web1.example.com\n"), "{inventory}");
+    }
+
+    #[test]
+    fn what_was_revoked_stays_so_and_what_is_issued_afterwards_is_good() {
+        tls::install_provider();
+        let dir = tempfile::tempdir().unwrap();
+        let ca_dir = dir.path().join("ca");
+        let authority = Authority::create(&ca_dir, "test", Utc::now()).unwrap();
+        let issue = |name: &str| authority.issue_node(&CertName::parse(name).unwrap(), Utc::now()).unwrap();
+        let (lost, other) = (issue("web1"), issue("web10"));
+        assert!(matches!(authority.revoke("web", Utc::now()), Err(CaError::Unknown(_))));
+        assert_eq!(authority.revoke("web1", Utc::now()).unwrap(), 1);
+        assert_eq!(authority.revoke("web1", Utc::now()).unwrap(), 0, "again");
+        let new = issue("web1");
+        let accepted = |issued: &Issued| {
+            let paths = TlsPaths {
+                cert: dir.path().join("cert.pem"),
+                key: dir.path().join("key.pem"),
+                ca: ca_dir.join("cert.pem"),
+                crl: Some(dir.path().join("crl.pem")),
+            };
+            fs::write(&paths.cert, &issued.cert_pem).unwrap();
+            fs::write(&paths.key, &*issued.key_pem).unwrap();
+            // Reopened: it is no matter of memory.
+            let crl = Authority::open(&ca_dir).unwrap().crl(Utc::now()).unwrap();
+            fs::write(dir.path().join("crl.pem"), crl).unwrap();
+            let chain = tls::read_certificates(&paths.cert).unwrap();
+            ReloadableVerifier::load(&paths, true).unwrap().accepts(&chain)
+        };
+        assert!(!accepted(&lost));
+        assert!(accepted(&other) && accepted(&new));
+        assert_eq!(mode(&ca_dir.join(REVOKED)), 0o600);
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct InitRequest {
     pub ssldir: Option<PathBuf>,
     /// Further keys of the configuration with their YAML text.
     pub settings: Vec<(&'static str, String)>,
+    /// Whether the file of an empty environment `production` is made; it would hide the one of a puppetserver.
+    pub environment: bool,
 }
 
 /// What was made.
@@ -140,7 +142,9 @@ async fn build(request: &InitRequest, dir: &Path, now: DateTime<Utc>) -> Result<
     write_config(staging.path(), &names, &request.settings)?;
     files::create_dirs(&staging.path().join("modules"))?;
     files::create_dirs(&staging.path().join("environments"))?;
-    files::create_public(&staging.path().join("environments/production.yaml"), ENVIRONMENT)?;
+    if request.environment {
+        files::create_public(&staging.path().join("environments/production.yaml"), ENVIRONMENT)?;
+    }
     files::create_public(&staging.path().join("access.yaml"), ACCESS)?;
     files::create_private_dir(&staging.path().join("data"))?;
     create_admin(staging.path(), &names, now).await?;
@@ -180,7 +184,7 @@ fn own_ssl(dir: &Path, names: &[String], now: DateTime<Utc>) -> Result<(), InitE
     files::create_public(&ssl.join("cert.pem"), &server.cert_pem)?;
     files::create_private(&ssl.join("key.pem"), server.key_pem.as_bytes())?;
     files::create_public(&ssl.join("ca.pem"), authority.cert_pem())?;
-    files::create_public(&ssl.join("crl.pem"), authority.empty_crl(now)?)?;
+    files::create_public(&ssl.join("crl.pem"), authority.crl(now)?)?;
     Ok(())
 }
 

@@ -113,7 +113,19 @@ impl Client {
     /// # Errors
     /// See [`CliError`].
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
-        self.json(self.request(Method::POST, path).json(body)).await
+        self.post_once(path, body, None).await
+    }
+
+    /// `POST path` with this body, under an idempotency key where one is given.
+    ///
+    /// # Errors
+    /// See [`CliError`].
+    pub(crate) async fn post_once(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Value, CliError> {
+        let mut request = self.request(Method::POST, path).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        self.json(request).await
     }
 
     /// `PUT path` with this body.

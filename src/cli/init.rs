@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use url::Url;
 
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use crate::app::init::{self, InitError, InitRequest};
+use crate::config::template::quote;
 
 const EXAMPLES: &str = "\
 Examples:
   bunraku init /etc/bunraku --name orch.example.com
   bunraku init /etc/bunraku --ssldir /etc/puppetlabs/puppet/ssl --name orch.example.com
+  bunraku init /etc/bunraku --ssldir /etc/puppetlabs/puppet/ssl --puppetserver https://puppet:8140
 
 The second one takes certificate, key, CA and CRL from Puppet: the nodes' Puppet certificates are
-valid here then, and nothing is signed.";
+valid here then, and nothing is signed. The third one takes environments and tasks from there too.";
 
 /// Make a directory with certificates, an admin token, a database and a commented configuration
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,26 @@ pub(crate) struct InitArgs {
     /// Puppet's ssldir; without it, a small CA of our own is made
     #[arg(long, value_name = "DIR")]
     ssldir: Option<PathBuf>,
+    /// A puppetserver that has the environments and tasks, as https://puppet.example.com:8140
+    #[arg(long, value_name = "URL", value_parser = https, requires = "ssldir")]
+    puppetserver: Option<Url>,
+    /// A PuppetDB that answers queries and has facts, as https://puppetdb.example.com:8081
+    #[arg(long, value_name = "URL", value_parser = https, requires = "ssldir")]
+    puppetdb: Option<Url>,
+}
+
+/// An address of a source.
+fn https(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if url.scheme() == "https" { Ok(url) } else { Err("it must begin with https://".to_owned()) }
+}
+
+impl InitArgs {
+    /// The keys of the configuration that were asked for.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let sources = [("puppetserver.url", &self.puppetserver), ("puppetdb.url", &self.puppetdb)];
+        sources.into_iter().filter_map(|(key, url)| Some((key, quote(url.as_ref()?.as_str())))).collect()
+    }
 }
 
 /// Carries out `bunraku init`.
@@ -41,7 +64,8 @@ pub(crate) fn run(args: &InitArgs, ctx: &Context) -> Result<Exit, CliError> {
         dir: args.dir.clone(),
         names: args.names.clone(),
         ssldir: args.ssldir.clone(),
-        settings: Vec::new(),
+        settings: args.settings(),
+        environment: args.puppetserver.is_none(),
     };
     let made = super::block_on(async { init::init(&request).await.map_err(CliError::from) })?;
     if ctx.out.is_json() {

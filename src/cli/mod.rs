@@ -29,6 +29,7 @@ mod leave;
 mod ledger;
 mod login;
 mod node;
+mod once;
 mod output;
 mod pages;
 mod params;

@@ -7,6 +7,9 @@ mod cli;
 mod config;
 mod directory;
 mod disk;
+mod docs;
+#[path = "../pages/mod.rs"]
+mod pages;
 mod service;
 mod store;
 mod support;

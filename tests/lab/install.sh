@@ -1,7 +1,8 @@
 # What the lab needs from Debian: sourced by up, uses its settings.
 
 missing_packages() {
-  local wanted=(puppetserver puppet-agent openssl curl iproute2) package
+  # r10k and the proxies are not the lab's own: tests of the guides use them.
+  local wanted=(puppetserver puppet-agent openssl curl iproute2 r10k git nginx apache2 haproxy) package
   [ "$PDB" = 0 ] || wanted+=(postgresql puppetdb puppet-terminus-puppetdb)
   for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"

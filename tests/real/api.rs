@@ -53,6 +53,24 @@ impl Api {
         answer["job"]["name"].as_str().unwrap().to_owned()
     }
 
+    /// Sends a command under an idempotency key and returns the job's number.
+    pub(crate) async fn once(&self, command: &str, body: &Value, key: &str) -> String {
+        let request = self.http.post(format!("{}/orchestrator/v1/command/{command}", self.base)).json(body);
+        let request = request.header("X-Authentication", &self.token).header("Idempotency-Key", key);
+        let answer: Value = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        answer["job"]["name"].as_str().unwrap().to_owned()
+    }
+
+    /// Opens a stream of events, after the one with this id.
+    pub(crate) async fn stream(&self, path: &str, after: Option<&str>) -> Stream {
+        let mut request = self.http.get(format!("{}{path}", self.base)).header("Accept", "text/event-stream");
+        request = request.header("X-Authentication", &self.token);
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after);
+        }
+        Stream { answer: request.send().await.unwrap().error_for_status().unwrap(), text: String::new() }
+    }
+
     /// Runs Puppet on these nodes in the environment `production`.
     pub(crate) async fn deploy(&self, nodes: &[&str]) -> String {
         self.command("deploy", &json!({"environment": "production", "scope": {"nodes": nodes}})).await
@@ -88,6 +106,29 @@ impl Api {
         };
         let nodes = self.get(&format!("{path}/nodes")).await;
         Job { state: answer["state"].as_str().unwrap().to_owned(), nodes: nodes["items"].as_array().unwrap().clone() }
+    }
+}
+
+/// An open stream of events.
+pub(crate) struct Stream {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl Stream {
+    /// The next event, as soon as it comes.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            while let Some((message, rest)) = self.text.split_once("\n\n") {
+                let data = message.lines().find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+                self.text = rest.to_owned();
+                if let Some(data) = data {
+                    return serde_json::from_str(&data).unwrap();
+                }
+            }
+            let chunk = self.answer.chunk().await.unwrap().expect("the stream goes on");
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
     }
 }
 

@@ -16,16 +16,19 @@ impl Lab {
     /// The lab, or `None` after saying on standard error why there is none. Where everything is required, that is a
     /// failure.
     pub(crate) fn find() -> Option<Self> {
-        match Self::look() {
-            Ok(lab) => Some(lab),
-            Err(reason) => {
-                let all = env::var_os("BUNRAKU_REQUIRE_ALL").is_some_and(|value| value == "1");
-                assert!(!all, "BUNRAKU_REQUIRE_ALL=1, but {reason}");
-                // Not eprintln: the test harness would keep the line to itself.
-                std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
-                None
-            }
+        Self::look().map_err(|reason| skip(&reason)).ok()
+    }
+
+    /// As [`Lab::find`], for a test that needs this program as well; `tests/lab/up` installs it.
+    pub(crate) fn with(program: &str) -> Option<Self> {
+        let lab = Self::find()?;
+        let paths = env::var_os("PATH").unwrap_or_default();
+        let mut folders = env::split_paths(&paths).chain(["/usr/sbin".into()]);
+        if folders.any(|folder| folder.join(program).is_file()) {
+            return Some(lab);
         }
+        skip(&format!("{program} is not installed"));
+        None
     }
 
     fn look() -> Result<Self, String> {
@@ -125,6 +128,14 @@ impl Lab {
     pub(crate) fn is_running(&self, certname: &str) -> bool {
         self.running(certname).is_some()
     }
+}
+
+/// Says on standard error why a test is skipped. Where everything is required, that is a failure.
+fn skip(reason: &str) {
+    let all = env::var_os("BUNRAKU_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!all, "BUNRAKU_REQUIRE_ALL=1, but {reason}");
+    // Not eprintln: the test harness would keep the line to itself.
+    std::io::stderr().write_all(format!("skipped: {reason}\n").as_bytes()).unwrap();
 }
 
 fn remove(path: &Path) {

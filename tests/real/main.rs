@@ -7,6 +7,11 @@
 
 mod api;
 mod lab;
+#[path = "../pages/mod.rs"]
+mod pages;
+mod proxy;
+mod quickstart;
+mod r10k;
 mod service;
 mod situations;
 mod sources;

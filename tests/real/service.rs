@@ -80,9 +80,14 @@ impl Service {
 
     /// A client with the admin token that `init` wrote.
     pub(crate) fn api(&self) -> Api {
-        let directory = self.root.path().join("service");
+        self.api_at(self.api.parse().unwrap())
+    }
+
+    /// As [`Service::api`], by another port of this machine.
+    pub(crate) fn api_at(&self, port: u16) -> Api {
+        let directory = self.directory();
         let token = fs::read_to_string(directory.join("token")).unwrap();
-        Api::new(&format!("https://localhost:{}", self.api), token.trim(), &directory.join("ssl/ca.pem"))
+        Api::new(&format!("https://localhost:{port}"), token.trim(), &directory.join("ssl/ca.pem"))
     }
 
     /// What `bunraku doctor` finds, under these variables.
@@ -94,6 +99,21 @@ impl Service {
         let answer = command.envs(variables.iter().map(|(name, value)| (name, value))).stdout(Stdio::piped()).output();
         let text = String::from_utf8(answer.unwrap().stdout).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The directory that `init` has made.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.root.path().join("service")
+    }
+
+    /// The port of the API.
+    pub(crate) fn port(&self) -> &str {
+        &self.api
+    }
+
+    /// The port of the broker.
+    pub(crate) fn broker_port(&self) -> &str {
+        &self.broker
     }
 
     /// Writes a file of the service's directory.
@@ -113,6 +133,13 @@ impl Service {
     /// Starts agents and waits until the service knows them as connected.
     pub(crate) async fn connect(&mut self, lab: &Lab, certnames: &[&str]) {
         self.connect_with(lab, certnames, "").await;
+    }
+
+    /// As [`Service::connect`], by another port of this machine.
+    pub(crate) async fn connect_by(&mut self, lab: &Lab, certnames: &[&str], port: &str) {
+        let broker = std::mem::replace(&mut self.broker, port.to_owned());
+        self.connect(lab, certnames).await;
+        self.broker = broker;
     }
 
     /// As [`Service::connect`], with more keys of the section `puppet`.

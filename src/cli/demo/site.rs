@@ -84,6 +84,7 @@ impl Site {
             dir: dir.to_owned(),
             names: endpoints.names(),
             ssldir: None,
+            environment: true,
             settings: vec![
                 ("server.listen", quote(&endpoints.api.to_string())),
                 ("broker.listen", quote(&endpoints.broker.to_string())),

@@ -153,16 +153,22 @@ fn settings(args: &SchedulesArgs) -> Result<Settings, CliError> {
     if !args.from.starts_with("https://") {
         return Err(CliError::Usage(format!("the address '{}' does not begin with https://", args.from)));
     }
-    let token = match (&args.pe_token_file, &args.pe_token) {
-        (Some(path), _) => read_token(path)?,
-        (None, Some(token)) => token.trim().to_owned(),
+    let (token, token_from) = match (&args.pe_token_file, &args.pe_token) {
+        (Some(path), _) => (read_token(path)?, path.display().to_string()),
+        (None, Some(token)) => (token.trim().to_owned(), "BUNRAKU_PE_TOKEN".to_owned()),
         (None, None) => {
             let msg = "a token for Puppet Enterprise is missing: give --pe-token-file or BUNRAKU_PE_TOKEN";
             return Err(CliError::Usage(msg.to_owned()));
         }
     };
     let url = args.from.trim_end_matches('/').to_owned();
-    Ok(Settings { url, token: Some(SecretString::from(token)), ca: args.pe_ca.clone() })
+    Ok(Settings {
+        url,
+        token: Some(SecretString::from(token)),
+        ca: args.pe_ca.clone(),
+        url_from: "the address to import from".to_owned(),
+        token_from: Some(token_from),
+    })
 }
 
 fn total(answer: &Value) -> Option<usize> {

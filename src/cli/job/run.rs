@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::preview;
 use super::watch::{Interrupt, watch_to_end};
 use crate::cli::allow::JudgeArgs;
-use crate::cli::answers::job_name;
 use crate::cli::confirm::ConfirmArgs;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::once::OnceArg;
 use crate::cli::target::TargetArgs;
 use crate::cli::{Context, seconds};
 
@@ -21,6 +21,7 @@ Examples:
   bunraku job run --all --order group=Databases --order 'group=Web servers' --preview
   bunraku job run -n @nodes.txt --tags base,ssh --description 'new ssh keys'
   bunraku job run --all --yes --allow-unreached 2%
+  bunraku job run --group Canaries --noop --idempotency-key \"$(git rev-parse HEAD)\"
 
 Exit codes: 0 all finished; 4 the job was stopped; 1 some node failed; 3 some nodes were only not
 reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permitted.";
@@ -31,8 +32,10 @@ reached, refused, locked or disabled; 2 usage; 5 server unreachable; 6 not permi
 pub(crate) struct StartArgs {
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    once: OnceArg,
     /// Show which nodes it would run on, in which order, and start nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "idempotency_key")]
     preview: bool,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -142,7 +145,7 @@ pub(crate) async fn run(args: &StartArgs, ctx: &Context) -> Result<Exit, CliErro
     if !args.confirm.confirmed(&client, ctx.out, "run Puppet", &body).await? {
         return Ok(Exit::Failed);
     }
-    let name = job_name(&client.post("/orchestrator/v1/command/deploy", &body).await?)?;
+    let name = args.once.start(&client, "/orchestrator/v1/command/deploy", &body).await?;
     watch_to_end(&client, &name, ctx.out, Interrupt::Asks, &args.judge).await
 }
 

@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::{printed, task_name};
 use crate::cli::allow::JudgeArgs;
-use crate::cli::answers::job_name;
 use crate::cli::client::Client;
 use crate::cli::confirm::ConfirmArgs;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::follow;
 use crate::cli::job::{Interrupt, watch_to_end};
+use crate::cli::once::OnceArg;
 use crate::cli::output::Output;
 use crate::cli::params::ParamArgs;
 use crate::cli::target::TargetArgs;
@@ -37,6 +37,8 @@ pub(crate) struct StartArgs {
     confirm: ConfirmArgs,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    once: OnceArg,
 }
 
 /// A task: which one, on what, and how.
@@ -107,7 +109,7 @@ pub(crate) async fn run(args: &StartArgs, ctx: &Context) -> Result<Exit, CliErro
     if !args.confirm.confirmed(&client, ctx.out, &what, &body).await? {
         return Ok(Exit::Failed);
     }
-    let name = job_name(&client.post("/orchestrator/v1/command/task", &body).await?)?;
+    let name = args.once.start(&client, "/orchestrator/v1/command/task", &body).await?;
     let exit = watch_to_end(&client, &name, ctx.out, Interrupt::Asks, &args.judge).await?;
     if !ctx.out.is_json() && exit != Exit::Interrupted {
         show_output(&client, &name, ctx.out).await?;

@@ -282,7 +282,10 @@ async fn the_link_of_a_demo_works_once_and_for_one_browser() {
     let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     assert_eq!(status(browser.get(&link)).await, 410, "it works once");
     let known = |path: &str| get(path).header("Cookie", &cookie);
-    assert_eq!(known("/ui/bunraku/v1/whoami").send().await.unwrap().json::<Value>().await.unwrap()["login"], "operator");
+    assert_eq!(
+        known("/ui/bunraku/v1/whoami").send().await.unwrap().json::<Value>().await.unwrap()["login"],
+        "operator"
+    );
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Host", "evil.example.com")).await, 403);
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Origin", "http://evil.example.com")).await, 403);
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Sec-Fetch-Site", "cross-site")).await, 403);

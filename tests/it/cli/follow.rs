@@ -56,6 +56,19 @@ fn a_job_is_followed_through_a_lost_connection() {
 }
 
 #[test]
+fn a_key_is_sent_with_the_command_and_nowhere_else() {
+    let server = server("finished", "");
+    let ended = server.run(&["job", "run", "-n", "a,b", "--idempotency-key", "3f2a", "--format", "json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (command, others) = server.seen().split_first().map(|(first, rest)| (first.clone(), rest.to_vec())).unwrap();
+    assert!(command.head.contains("idempotency-key: 3f2a"), "{command:?}");
+    assert!(!command.body.contains("3f2a"), "it is no part of the body: {command:?}");
+    assert!(others.iter().all(|request| !request.head.contains("idempotency-key")), "{others:?}");
+    let refused = server.run(&["job", "run", "-n", "a", "--idempotency-key", "two\nlines"]);
+    assert!(refused.code == 2 && refused.stderr.contains("printable"), "{refused:?}");
+}
+
+#[test]
 fn exit_codes_follow_the_outcome() {
     for (state, cause, code) in [
         ("failed", "not_connected", 3),

@@ -23,6 +23,7 @@ fn help_texts() {
         "token list",
         "token revoke",
         "ca issue",
+        "ca revoke",
         "drain",
         "backup",
         "restore",

@@ -134,6 +134,25 @@ fn with_puppets_ssldir_nothing_is_signed_and_renewals_are_seen() {
 }
 
 #[test]
+fn init_with_a_puppetserver_leaves_the_environments_to_it() {
+    tls::install_provider();
+    let (temp, ca) = (tempfile::tempdir().unwrap(), TestCa::new());
+    let (ssldir, dir) = (temp.path().join("puppet"), temp.path().join("dir"));
+    puppet_ssldir(&ssldir, &ca, &["orch.example.com"]);
+    let init = |more: &[&str]| run(&[&["init", text(&dir)], more].concat());
+    let (server, pdb) = ("https://puppet.example.com:8140", "https://puppetdb.example.com:8081");
+    assert_eq!(init(&["--puppetserver", server]).code, 2, "it would not know our certificate");
+    let plain = init(&["--ssldir", text(&ssldir), "--puppetserver", "http://puppet.example.com:8140"]);
+    assert!(plain.code == 2 && plain.stderr.contains("must begin with https://"), "{plain:?}");
+    let ended = init(&["--ssldir", text(&ssldir), "--puppetserver", server, "--puppetdb", pdb]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let config = Config::load_with(&dir.join("bunraku.yaml"), []).unwrap();
+    assert_eq!(config.puppetserver.url.unwrap().as_str().trim_end_matches('/'), server);
+    assert_eq!(config.puppetdb.url.unwrap().as_str().trim_end_matches('/'), pdb);
+    assert_eq!(fs::read_dir(dir.join("environments")).unwrap().count(), 0, "a file would hide puppetserver's own");
+}
+
+#[test]
 fn an_ambiguous_or_incomplete_ssldir_is_refused() {
     let (temp, ca) = (tempfile::tempdir().unwrap(), TestCa::new());
     let ssldir = temp.path().join("puppet");
@@ -172,6 +191,17 @@ fn ca_issues_certificates_that_the_service_accepts() {
     assert_eq!(tls::common_name(&chain[0]).unwrap().as_str(), "web1.example.com");
     tls::client_config(&paths).unwrap();
     let server = Config::load_with(&dir.join("bunraku.yaml"), []).unwrap().tls_paths();
+    assert!(ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
+
+    assert_eq!(run(&["ca", "revoke", "web9.example.com", "--dir", text(&dir)]).code, 2, "it has none");
+    let revoked = run(&["ca", "revoke", "web1.example.com", "--dir", text(&dir)]);
+    assert!(revoked.code == 0 && revoked.stdout.contains("1 certificate is revoked"), "{revoked:?}");
+    assert!(!ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
+    assert_eq!(mode(&dir.join("ssl/crl.pem")), 0o644);
+    let out = temp.path().join("renewed");
+    let own = ["ca", "issue", "orch.example.com", "--name", "localhost", "--dir", text(&dir), "--out", text(&out)];
+    assert_eq!(run(&own).code, 0);
+    let chain = tls::read_certificates(&out.join("cert.pem")).unwrap();
     assert!(ReloadableVerifier::load(&server, true).unwrap().accepts(&chain));
 
     let again = run(&["ca", "issue", "web1.example.com", "--dir", text(&dir)]);
