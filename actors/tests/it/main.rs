@@ -11,6 +11,7 @@ mod panics;
 mod recovery;
 mod restored;
 mod signs_of_life;
+mod standings;
 mod stops;
 mod support;
 mod time;
