@@ -93,8 +93,10 @@ fn pages() -> Vec<(String, Vec<u8>)> {
         for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
             open.push((format!("{name}-{}", child.get_name()), child.clone()));
         }
-        let man =
-            clap_mangen::Man::new(command.display_name(name.clone())).title(name.to_uppercase()).manual("bunraku");
+        let man = clap_mangen::Man::new(command.display_name(name.clone()))
+            .title(name.to_uppercase())
+            .source(concat!("bunraku ", env!("CARGO_PKG_VERSION")))
+            .manual("bunraku");
         let mut page = Vec::new();
         man.render(&mut page).expect("nothing fails that is written to memory");
         pages.push((format!("{name}.1"), page));

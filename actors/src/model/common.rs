@@ -144,9 +144,8 @@ fn differs(word: &str, before: &str, after: &str) -> bool {
         return false;
     }
     let is_whole = !word.contains('.');
-    (is_whole && word.len() >= 4)
-        || (is_whole && is_one_of(&BEFORE, word_before(before)))
-        || is_one_of(&AFTER, word_after(after))
+    let is_of_a_process = || word.len() >= 4 || is_one_of(&BEFORE, word_before(before));
+    (is_whole && is_of_a_process()) || is_one_of(&AFTER, word_after(after))
 }
 
 fn is_one_of(words: &[&str], word: &str) -> bool {

@@ -139,7 +139,7 @@ impl Picture {
             pieces.map(|((.., sign, tone), share)| (*tone, sign.to_string().repeat(share))).collect();
         let total = self.tally.total();
         let waiting = self.tally.count(NodeState::New) + self.tally.count(NodeState::Running);
-        let percent = if total == 0 { 100 } else { total.saturating_sub(waiting) * 100 / total };
+        let percent = (total.saturating_sub(waiting) * 100).checked_div(total).unwrap_or(100);
         line.push((Tone::Plain, cut(&format!("{percent:>4}%"), width)));
         Line(line)
     }

@@ -35,22 +35,24 @@ impl Notes {
     /// Takes the picture away, so that a question can be asked and answered.
     pub(crate) fn hide(&self) {
         if let Some(drawn) = &self.drawn {
-            drawn.suspend(|| {});
+            drawn.finish_and_clear();
             drawn.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 
-    /// Lets the picture be drawn again.
+    /// Lets the picture be drawn again, where it was taken away.
     pub(crate) fn unhide(&self) {
-        if let Some(drawn) = &self.drawn {
+        // A new target does not know what the one before it has drawn, and would leave it there.
+        if let Some(drawn) = self.drawn.as_ref().filter(|drawn| drawn.is_hidden()) {
             drawn.set_draw_target(ProgressDrawTarget::stderr());
+            drawn.reset();
         }
     }
 }
 
 /// The view of one job.
 pub(crate) enum View {
-    Drawn(Drawn),
+    Drawn(Box<Drawn>),
     Plain(Output),
     Json { out: Output, job: String },
 }
@@ -61,7 +63,7 @@ impl View {
         if out.is_json() {
             Self::Json { out, job: job.name.clone() }
         } else if out.can_draw() {
-            Self::Drawn(Drawn::new(out, job))
+            Self::Drawn(Drawn::new(out, job).into())
         } else {
             Self::Plain(out)
         }
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn a_picture_is_drawn_and_taken_away() {
         let job = Job { name: "1".into(), node_count: 3, ..Job::default() };
-        let view = View::Drawn(Drawn::new(Output::new(output::Format::Human), &job));
+        let view = View::Drawn(Drawn::new(Output::new(output::Format::Human), &job).into());
         view.draw();
         assert!(view.notes().is_drawn());
         view.close();

@@ -18,6 +18,8 @@ use super::{Ended, bunraku};
 type Step = (&'static str, &'static str);
 
 const CTRL_C: &str = "\u{3}";
+/// How a line is cleared.
+const CLEARED: &str = "\u{1b}[2K";
 const QUESTION: &str = "[s]top it, [l]eave it running, or watch on (Enter)?";
 const STOP: &str = "POST /orchestrator/v1/command/stop";
 const DEPLOY: &str = "POST /orchestrator/v1/command/deploy";
@@ -120,6 +122,11 @@ fn failures_are_grouped_while_the_job_runs_and_ctrl_c_can_stop_it() {
         ["as ops", "\u{1b}[31m", "web2, web3", "2 failed, run_failed: no space left (pid <n>)", "job 42 stopped"]
     {
         assert!(seen.output.contains(text), "{text}: {}", seen.output);
+    }
+    for end in [QUESTION, "job 42 stopped"] {
+        let before = &seen.output[..seen.output.find(end).unwrap()];
+        let picture = before.rfind('█').unwrap();
+        assert!(before[picture..].contains(CLEARED), "the picture is taken away before {end}: {before:?}");
     }
 }
 
