@@ -195,9 +195,8 @@ fn operations_of_years_are_done_in_an_hour() {
         shell.set(&format!("BUNRAKU_{name}__LISTEN"), shell.here(&format!("127.0.0.1{port}")));
     }
     let home = shell.home().display().to_string();
-    fs::create_dir(shell.home().join("root")).unwrap();
     fs::create_dir(shell.home().join("backups")).unwrap();
-    for (page, here) in [("/root/", "/root/"), ("/var/backups", "/backups"), ("-C /etc", "/etc")] {
+    for (page, here) in [("/var/backups", "/backups"), ("-C /etc", "/etc")] {
         let prefix = if page.starts_with('-') { "-C " } else { "" };
         shell.replace(page, format!("{prefix}{home}{here}"));
     }
