@@ -20,7 +20,7 @@ use crate::files;
 const ISSUE_EXAMPLES: &str = "\
 Examples:
   bunraku ca issue web1.example.com --dir /etc/bunraku
-  bunraku ca issue orch.example.com --name localhost --dir /etc/bunraku --out /root/renewed
+  bunraku ca issue orch.example.com --name localhost --dir /etc/bunraku --out renewed
 
 writes cert.pem, key.pem, ca.pem and crl.pem into /etc/bunraku/issued/web1.example.com; take them to the node.
 The second one is a new certificate for the service itself.";

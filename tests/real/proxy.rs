@@ -1,11 +1,13 @@
 //! The samples of `docs/operations.md` for proxies, each in the real program: events flow, headers arrive, metrics do not.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -27,9 +29,8 @@ struct Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It ends its workers at this signal. An error says that it has ended already.
-        let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        // With its workers, which would wait for streams to end. An error says that it has ended already.
+        let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _ = self.process.wait();
     }
 }
@@ -70,7 +71,8 @@ async fn start(place: TempDir, port: u16, program: &str, arguments: &[&str], con
     fs::write(&file, configuration).unwrap();
     let file = file.display().to_string();
     let arguments = arguments.iter().map(|argument| argument.replace("FILE", &file));
-    let process = Command::new(program).args(arguments).stdin(Stdio::null()).spawn().unwrap();
+    let mut command = Command::new(program);
+    let process = command.args(arguments).stdin(Stdio::null()).process_group(0).spawn().unwrap();
     let proxy = Proxy { process, port, _place: place };
     let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
     until(&format!("{program} listens"), Duration::from_secs(30), listens).await;
@@ -142,7 +144,7 @@ async fn httpd_lets_events_flow() {
         .concat();
     let whole = format!(
         "{modules}ServerName localhost\nPidFile {root}/pid\nDefaultRuntimeDir {root}\nUser www-data\nGroup www-data\n\
-         ErrorLog /dev/stderr\nLogLevel error\nListen 127.0.0.1:{port}\n{host}"
+         ErrorLog {root}/log\nLogLevel error\nMutex flock:{root}\nListen 127.0.0.1:{port}\n{host}"
     );
     let proxy = start(place, port, "/usr/sbin/apache2", &["-DFOREGROUND", "-f", "FILE"], &whole).await;
     serves(&proxy, &lab, &service).await;

@@ -93,10 +93,8 @@ impl Drop for Control {
 
 /// A manifest that puts this text into a file of each node.
 fn manifest(lab: &Lab, text: &str) -> String {
-    let agents = lab.confdir("x").parent().unwrap().display().to_string();
-    format!(
-        "node default {{ file {{ \"{agents}/${{trusted['certname']}}/root/r10k.txt\": content => \"{text}\\n\" }} }}\n"
-    )
+    let file = lab.managed("${trusted['certname']}", "r10k.txt").display().to_string();
+    format!("node default {{ file {{ \"{file}\": content => \"{text}\\n\" }} }}\n")
 }
 
 #[tokio::test]
