@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, web};
-use bunraku_actors::model::{EventRecord, EventSeq, JobId, common_message};
+use bunraku_actors::model::{EventRecord, EventSeq, JobId, common_message, reason_of};
 use bunraku_actors::ports::{Feed, StoreError};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
@@ -59,10 +59,11 @@ pub(super) fn rendered(event: &EventRecord) -> String {
     let at = event.at.timestamp_millis();
     let (word, data) = match &event.node {
         Some(node) => {
-            let group = event.cause.map(|_| common_message(node, &event.message));
+            let reason = reason_of(&event.detail, &event.message);
+            let group = event.cause.map(|_| common_message(node, reason));
             let data = json!({
                 "type": event.kind.name(), "node": node, "at": at, "cause": event.cause.map(|cause| cause.name()),
-                "message": event.message, "group": group,
+                "message": if event.cause.is_some() { reason } else { &event.message }, "group": group,
             });
             ("node", data)
         }

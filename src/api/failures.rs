@@ -34,7 +34,7 @@ pub(super) async fn list(req: HttpRequest, state: web::Data<State>, _: Viewer, i
         let name = spec.node(node.node);
         match node.cause {
             Some(cause) => {
-                let key = (node.state, cause, common_message(name, &node.message));
+                let key = (node.state, cause, common_message(name, &node.reason));
                 groups.entry(key).or_default().push(name);
             }
             None if node.state == NodeState::Finished && finished.len() < LOOKED_AT => finished.push(name),

@@ -103,7 +103,7 @@ impl<'a> Columns<'a> {
         self.cause.push(place(node.cause.and_then(|cause| Cause::ALL.iter().position(|known| *known == cause))));
         self.started.push(milliseconds(node.started_at));
         self.finished.push(milliseconds(node.finished_at));
-        let group = node.cause.map(|_| groups.insert_full(common_message(name, &node.message)).0);
+        let group = node.cause.map(|_| groups.insert_full(common_message(name, &node.reason)).0);
         self.group.push(place(group));
     }
 }

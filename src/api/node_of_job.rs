@@ -1,7 +1,7 @@
 //! `GET /bunraku/v1/jobs/<id>/nodes/<certname>`: all that is known of one node of a job, in one answer.
 
 use actix_web::{HttpRequest, web};
-use bunraku_actors::model::{CertName, common_message};
+use bunraku_actors::model::{CertName, common_message, reason_of};
 use bunraku_actors::plan;
 use bunraku_actors::ports::NodeQuery;
 use serde_json::{Value, json};
@@ -33,7 +33,8 @@ pub(super) async fn one(
     let mut shown = json!(Node::new(&record, job.id, kind, state.now(), &links));
     let events = store.events_of(job.id, index).await?;
     shown["events"] = events.iter().map(|event| json!(Event::new(event, kind, &links))).collect();
-    shown["group"] = record.cause.map_or(Value::Null, |_| json!(common_message(&name, &record.message)));
+    shown["group"] =
+        record.cause.map_or(Value::Null, |_| json!(common_message(&name, reason_of(&record.result, &record.message))));
     shown["level"] = json!(plan::levels(spec.nodes.len(), &spec.edges)[index.at()]);
     let report = ReportRows::new(&state).complete(&[record]).await.pop();
     if let Some(report) = report {

@@ -188,7 +188,8 @@ impl Follower {
             if !followed || event.seq < self.cursor {
                 continue;
             }
-            if event.detail.is_null() && !matches!(self.of, Of::Brief(_)) {
+            let told_without = matches!(self.of, Of::Brief(_)) && event.cause.is_none();
+            if event.detail.is_null() && !told_without {
                 self.behind = true;
                 return;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bunraku_actors::model::{Cause, JobState, NodeState};
+use bunraku_actors::model::{Cause, JobState, NodeState, reason_of};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
@@ -117,13 +117,13 @@ impl Node {
 
     /// Why the node did not finish, in the fewest words: what its result says, or else its message.
     pub(crate) fn reason(&self) -> &str {
-        reason_of(&self.result).unwrap_or_else(|| self.message())
+        reason_of(&self.result, self.message())
     }
 
     /// The sentence that explains the node's state: its message, or else what its result says.
     pub(crate) fn message(&self) -> &str {
         match self.details.message.trim() {
-            "" => reason_of(&self.result).unwrap_or_default(),
+            "" => reason_of(&self.result, ""),
             message => message,
         }
     }
@@ -151,7 +151,8 @@ pub(crate) struct Event {
 impl Event {
     /// Why its node did not finish: what its result says, or else its message.
     pub(crate) fn reason(&self) -> &str {
-        self.details.get("detail").and_then(reason_of).unwrap_or_else(|| self.message.trim())
+        let message = self.message.trim();
+        self.details.get("detail").map_or(message, |detail| reason_of(detail, message))
     }
 
     /// The node that it is about.
@@ -163,12 +164,6 @@ impl Event {
 /// A time of an answer, where it is one.
 pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
-}
-
-/// The message of the error in a node's result.
-fn reason_of(result: &Value) -> Option<&str> {
-    let message = result.pointer("/_error/msg")?.as_str()?.trim();
-    (!message.is_empty()).then_some(message)
 }
 
 /// Reads an answer, or a part of one.

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde_json::Value;
 
 use super::CertName;
 
@@ -83,6 +84,13 @@ pub fn common_message(node: &CertName, message: &str) -> String {
         common.push_str(CUT);
     }
     common
+}
+
+/// Why a node did not finish, in words: what its run says of it, else the message of its end.
+#[must_use]
+pub fn reason_of<'a>(result: &'a Value, message: &'a str) -> &'a str {
+    let told = result.pointer("/_error/msg").and_then(Value::as_str).map(str::trim);
+    told.filter(|told| !told.is_empty()).unwrap_or(message)
 }
 
 /// What stands between parts may be cut anywhere.

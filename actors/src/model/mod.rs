@@ -18,7 +18,7 @@ mod shown;
 mod target;
 
 pub use action::{Action, DeployAction, DeployOptions, InputMethod, TaskAction, TaskFile};
-pub use common::common_message;
+pub use common::{common_message, reason_of};
 pub use counts::{CauseCounts, NodeCounts};
 pub use event::{EventKind, EventRecord};
 pub use ids::{

@@ -289,8 +289,8 @@ pub struct BriefNode {
     pub cause: Option<Cause>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// Of its last event, where it did not finish; else `""`.
-    pub message: String,
+    /// Why it did not finish, see [`reason_of`](crate::model::reason_of); else `""`.
+    pub reason: String,
 }
 
 /// What recovery must know of one node of an unfinished job.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use crate::model::{JobId, NodeIndex, NodeState};
+use crate::model::{JobId, NodeIndex, NodeState, reason_of};
 use crate::ports::{
     BriefNode, JobOrder, JobQuery, JobRecord, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord, Page,
 };
@@ -54,7 +54,11 @@ impl Rows {
             cause: node.cause,
             started_at: node.started_at,
             finished_at: node.finished_at,
-            message: if is_short_of(node.state) { node.message.clone() } else { String::new() },
+            reason: if is_short_of(node.state) {
+                reason_of(&node.result, &node.message).to_owned()
+            } else {
+                String::new()
+            },
         });
         brief.take(limit as usize).collect()
     }

@@ -2,7 +2,7 @@
 
 use bunraku_actors::handle::{Limits, Standing};
 use bunraku_actors::model::{CertName, NodeState, StopMode};
-use bunraku_actors::testing::{Build, Script, instance, names, part};
+use bunraku_actors::testing::{Build, Script, component, instance, names};
 
 use crate::support::{Service, World, seconds, settled};
 
@@ -64,12 +64,16 @@ fn a_node_waits_for_its_turn_and_its_connection() {
 
 #[test]
 fn a_node_waits_for_those_that_it_depends_on_and_have_not_finished() {
-    let parts = vec![part("db", &["db1", "db2"], &[]), part("web", &["web1"], &["db"])];
-    let world = World::new(settled(), Build::environment(vec![instance("x", parts)], names([])));
-    world.agents.script(&CertName::parse("db2").unwrap(), Script::lasting(seconds(60)));
+    let nodes = names(["db1", "db2", "web1"]);
+    let parts = vec![
+        component("db1", "db1", &["Sql[1]"], &[]),
+        component("db2", "db2", &["Sql[2]"], &[]),
+        component("web1", "web1", &[], &["Sql[1]", "Sql[2]"]),
+    ];
+    let world = World::new(settled(), Build::environment(vec![instance("x", parts)], Vec::new()));
+    world.agents.connect_all(&nodes, &Script::default());
+    world.agents.script(&nodes[1], Script::lasting(seconds(60)));
     world.live(async |service| {
-        let nodes: Vec<_> = ["db1", "db2", "web1"].map(|name| CertName::parse(name).unwrap()).into();
-        nodes.iter().for_each(|node| world.agents.connect(node));
         let job = service.deploy(&nodes, 0).await;
         service.reached(job, NodeState::Finished, 1).await;
         assert_eq!(standing(&service, &nodes[2]).await, Standing::Depends { count: 1, on: vec![nodes[1].clone()] });

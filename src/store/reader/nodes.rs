@@ -3,7 +3,7 @@
 //! A page is read in two steps: which nodes are on it, then those in full. In name order over rows that are all there,
 //! the first step is a range of the primary key; else it looks at the few short columns of every node of the job.
 
-use bunraku_actors::model::{JobHeader, JobId, JobSpec, LateAnswer, NodeIndex, NodeState};
+use bunraku_actors::model::{JobHeader, JobId, JobSpec, LateAnswer, NodeIndex, NodeState, reason_of};
 use bunraku_actors::ports::{BriefNode, NodeCursor, NodeOrder, NodePage, NodeQuery, NodeRecord};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
@@ -141,8 +141,8 @@ pub(in crate::store) fn brief(
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         node_columns!(),
-        ", n.node, iif(n.cause IS NULL, NULL, e.message) FROM job_nodes n \
-         LEFT JOIN events e ON e.seq = n.latest_event WHERE n.job = ?1 AND n.node >= ?2 AND n.node < ?3 ORDER BY n.node"
+        ", n.node, iif(n.cause IS NULL, NULL, e.message), iif(n.cause IS NULL, NULL, r.result) FROM job_nodes n \
+         LEFT JOIN events e ON e.seq = n.latest_event LEFT JOIN results r ON r.seq = n.latest_event WHERE n.job = ?1 AND n.node >= ?2 AND n.node < ?3 ORDER BY n.node"
     ))?;
     let mut rows = statement.query(params![Db(job), from.0, end])?;
     let (mut found, mut next_row) = (Vec::with_capacity((end.saturating_sub(from.0)) as usize), None);
@@ -150,23 +150,26 @@ pub(in crate::store) fn brief(
         if next_row.is_none() {
             next_row = match rows.next()? {
                 Some(row) => {
-                    let message: Option<String> = row.get(13)?;
-                    Some((get::<NodeIndex>(row, 12)?, NodeRow::read(row)?, message))
+                    let (message, result): (Option<String>, Option<Vec<u8>>) = (row.get(13)?, row.get(14)?);
+                    // One that cannot be read says no more than the message.
+                    let result = result.and_then(|bytes| unpack::<Value>(&bytes).ok()).unwrap_or_default();
+                    let reason = message.map(|message| reason_of(&result, &message).to_owned());
+                    Some((get::<NodeIndex>(row, 12)?, NodeRow::read(row)?, reason))
                 }
                 None => None,
             };
         }
         let own = next_row.take_if(|(index, _, _)| *index == node);
-        let (row, message) = own.map_or((None, None), |(_, row, message)| (Some(row), message));
+        let (row, reason) = own.map_or((None, None), |(_, row, reason)| (Some(row), reason));
         let row = pending.apply(row, node).ok_or_else(|| missing_row(job, node))?;
-        let message = pending.skip_message(node, spec.node(node)).or(message);
+        let reason = pending.skip_message(node, spec.node(node)).or(reason);
         found.push(BriefNode {
             node,
             state: row.state,
             cause: row.cause,
             started_at: row.started_at,
             finished_at: row.finished_at,
-            message: message.unwrap_or_default(),
+            reason: reason.unwrap_or_default(),
         });
     }
     Ok(found)
