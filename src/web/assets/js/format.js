@@ -145,6 +145,17 @@ export function time(ts) {
 }
 
 /**
+ * A sentence of the service as people read it: with a capital, and with times of their own zone.
+ * @param {string} text
+ * @returns {(string|HTMLElement)[]}
+ */
+export function sentence(text) {
+  const parts = text.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/);
+  const first = parts[0].slice(0, 1).toUpperCase() + parts[0].slice(1);
+  return [first, ...parts.slice(1).map((part, at) => (at % 2 === 0 ? time(part) : part))];
+}
+
+/**
  * How long ago a time is; it goes on by itself.
  * @param {string|number|null} ts
  * @returns {HTMLElement} a `<time>`

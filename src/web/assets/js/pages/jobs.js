@@ -4,7 +4,7 @@ import { get, may, session } from "../api.js";
 import { announce, debounce, h, replace, setText } from "../dom.js";
 import { count, plural, stateLabel } from "../format.js";
 import { icon } from "../icons.js";
-import { JOB_COLUMNS, isOver, jobRow, targetOf, whatOf } from "../jobs-row.js";
+import { JOB_COLUMNS, isOver, jobRow, whatOf } from "../jobs-row.js";
 import { link, setQuery } from "../router.js";
 import { stream } from "../stream.js";
 import { button, countsText, emptyState, errorBox, pager, table } from "../ui.js";
@@ -61,7 +61,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     const mine = ++view.turn;
     view.loading = true;
     list.setAttribute("aria-busy", "true");
-    const params = new URLSearchParams({ limit: String(PAGE), offset: String(offset) });
+    const params = new URLSearchParams({ limit: String(PAGE), offset: String(offset), short: "true" });
     for (const name of FILTERS) if (filter[name]) params.set(name, filter[name]);
     try {
       const answer = await get(`/orchestrator/v1/jobs?${params}`, { signal });
@@ -170,7 +170,7 @@ function fits(job, filter) {
   if (filter.owner && job.owner?.login !== filter.owner) return false;
   if (filter.environment && job.environment?.name !== filter.environment) return false;
   if (!filter.search) return true;
-  return [job.name, job.description, job.options?.task, job.owner?.login, job.environment?.name, targetOf(job.options)].some((text) => has(text, filter.search));
+  return [job.name, job.description, job.options?.task, job.owner?.login, job.environment?.name].some((text) => has(text, filter.search));
 }
 
 function filterBar(filter, change) {

@@ -43,7 +43,7 @@ export function livePreview({ body, onAnswer, signal }) {
     try {
       const answer = await fetchNow(wanted);
       if (text !== last) return undefined;
-      replace(content, parts(answer));
+      replace(content, parts(answer, wanted));
       announce(`Preview: ${plural(answer.nodes, "node")}, ${count(answer.not_connected?.count ?? 0)} not connected`);
       onAnswer(answer);
     } catch (error) {
@@ -72,10 +72,10 @@ export function livePreview({ body, onAnswer, signal }) {
   };
 }
 
-function parts(answer) {
+function parts(answer, wanted) {
   const away = answer.not_connected ?? { count: 0, names: [] };
   const levels = answer.levels ?? [];
-  const limit = answer["binding limits"]?.concurrency ?? null;
+  const limit = wanted.concurrency ?? null;
   return [
     h("p", { class: "big" }, h("strong", {}, count(answer.nodes)), answer.nodes === 1 ? " node" : " nodes"),
     away.count === 0
