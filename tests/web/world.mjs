@@ -22,7 +22,7 @@ export const USERS = {
 };
 
 /** The binary under test. */
-export const BINARY = process.env.BUNRAKU_BIN;
+export const BINARY = process.env.BUNRAKU_BIN && path.resolve(process.env.BUNRAKU_BIN);
 
 /** Waits until the condition gives something true, and returns that. */
 export async function until(what, condition) {
