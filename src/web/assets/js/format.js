@@ -186,7 +186,8 @@ function elapsedText(at) {
 let timer = 0;
 function tick() {
   const now = Date.now();
-  for (const element of document.querySelectorAll("time[data-tick][datetime]")) {
+  const elements = /** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll("time[data-tick][datetime]"));
+  for (const element of elements) {
     const at = new Date(element.dateTime);
     const text = element.dataset.tick === "age" ? ageText(now - at.getTime()) : elapsedText(at);
     if (element.textContent !== text) element.textContent = text;

@@ -3,7 +3,10 @@
 import { h, replace } from "./dom.js";
 
 const NAME = "bunraku";
-/** Address patterns and the modules that show them; `:x` is a parameter. */
+/**
+ * Address patterns and the modules that show them; `:x` is a parameter.
+ * @type {[string, () => Promise<any>][]}
+ */
 const ROUTES = [
   ["/", () => import("./pages/jobs.js")],
   ["/jobs/:id", () => import("./pages/job.js")],
@@ -26,6 +29,7 @@ const ROUTES = [
  */
 
 let outlet = null;
+/** @type {(path: string) => Promise<boolean>} */
 let before = async () => true;
 let trouble = (error) => h("p", { role: "alert" }, error.message);
 let watchers = [];

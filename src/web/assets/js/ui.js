@@ -69,6 +69,17 @@ export function button(label, props = {}) {
 }
 
 /**
+ * Writes another word on a button; its drawing stays.
+ * @param {HTMLElement} element
+ * @param {string} label
+ */
+export function setLabel(element, label) {
+  const text = element.lastChild;
+  if (text?.nodeType === Node.TEXT_NODE) text.nodeValue = label;
+  else element.append(label);
+}
+
+/**
  * A button that waits for what it starts: it cannot be pressed twice.
  * @param {HTMLButtonElement} element
  * @param {() => Promise<any>} work
@@ -140,7 +151,7 @@ export function toggle({ label, checked = false, hint = null, onchange, name }) 
  * @returns {{element: HTMLDialogElement, close: (value?: any) => void, result: Promise<any>}} `result` is undefined when it was dismissed
  */
 export function dialog({ title, content, actions = [], class: more = "" }) {
-  const before = document.activeElement;
+  const before = /** @type {HTMLElement|null} */ (document.activeElement);
   const heading = uid("d");
   const trouble = h("div", {});
   let done;
@@ -227,7 +238,7 @@ export function emptyState(title, hint, action = null) {
 
 /**
  * What went wrong, and what to do.
- * @param {Error & {status?: number, kind?: string, details?: Record<string, any>}} error
+ * @param {any} error an ApiError or another
  * @param {(() => void)|null} [again] offered as "Try again"
  * @returns {HTMLElement}
  */
@@ -286,10 +297,10 @@ export function copyable(text, label = "Copy") {
 async function copyText(text, copy) {
   try {
     await navigator.clipboard.writeText(text);
-    const was = copy.lastChild.textContent;
-    copy.lastChild.textContent = "Copied";
+    const was = copy.textContent;
+    setLabel(copy, "Copied");
     announce("Copied");
-    setTimeout(() => (copy.lastChild.textContent = was), 1500);
+    setTimeout(() => setLabel(copy, was), 1500);
   } catch {
     // Without HTTPS or the permission, select it: the key for copying is known.
     getSelection().selectAllChildren(copy.previousElementSibling);
@@ -301,7 +312,7 @@ async function copyText(text, copy) {
  * A table; on a phone each row is a card.
  * @param {{caption: string, columns: {key: string, title: string, cell: (row: any) => any, class?: string}[], rows: any[],
  *   rowProps?: (row: any) => Record<string, any>}} options
- * @returns {HTMLElement}
+ * @returns {HTMLTableElement}
  */
 export function table({ caption, columns, rows, rowProps = () => ({}) }) {
   // Roles are said again: styles that make cards of rows take them away in some browsers.
