@@ -134,6 +134,8 @@ export function setQuery(changes, options = {}) {
 }
 
 async function show(moved, y = 0) {
+  // Without a place for pages, as under test, there is only the address.
+  if (!outlet) return;
   const mine = ++turn;
   leave();
   const path = location.pathname;

@@ -64,6 +64,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   });
   const trouble = h("div", {});
   const call = copyable("", "Copy");
+  const shell = h("details", { class: "more", ontoggle: () => drawCall() }, h("summary", {}, "Copy the API call"), call);
   const taskPart = h("div", { class: "stack" }, about, params.element);
 
   const form = h(
@@ -77,7 +78,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
       card("How", how.element),
       card("When", time.element),
     ),
-    h("div", { class: "stack side" }, preview.element, trouble, submit, h("details", { class: "more" }, h("summary", {}, "Copy the API call"), call)),
+    h("div", { class: "stack side" }, preview.element, trouble, submit, shell),
   );
   replace(main, h("h1", {}, "Run"), form);
 
@@ -105,10 +106,15 @@ export default async function page({ main, title, query, onLeave, signal }) {
   function changed() {
     if (!ready) return;
     replace(trouble);
-    call.setText(curlOf(location.origin, wish()));
+    drawCall();
     drawSubmit();
     preview.changed();
     remember();
+  }
+
+  /** Ten thousand names are not written where nobody looks. */
+  function drawCall() {
+    if (shell.open) call.setText(curlOf(location.origin, wish()));
   }
 
   function drawSubmit() {
