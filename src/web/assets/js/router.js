@@ -94,7 +94,7 @@ function decode(text) {
  * @param {{replace?: boolean}} [options] `replace`: the present address is not kept in the history
  */
 export function navigate(url, options = {}) {
-  if (options.replace) history.replaceState(null, "", url);
+  if (options.replace || url === location.pathname + location.search) history.replaceState(null, "", url);
   else {
     history.replaceState({ y: window.scrollY }, "");
     history.pushState(null, "", url);
@@ -152,9 +152,12 @@ async function show(moved, y = 0) {
     if (mine === turn) document.title = text === "" ? NAME : `${text} · ${NAME}`;
   };
   try {
+    // The page comes over the network while it is asked who is there.
+    const loading = found ? found.load() : import("./pages/missing.js");
+    loading.catch(() => {});
     if (!(await before(path)) || mine !== turn) return;
     for (const watch of watchers) watch(path);
-    const module = found ? await found.load() : await import("./pages/missing.js");
+    const module = await loading;
     if (mine !== turn) return;
     replace(outlet, main);
     if (moved) window.scrollTo(0, 0);

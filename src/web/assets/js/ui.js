@@ -185,7 +185,9 @@ export function dialog({ title, content, actions = [], class: more = "" }) {
   });
   // A click beside it dismisses it, as the escape key does.
   element.addEventListener("mousedown", (event) => {
-    if (event.target === element) close();
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    const beside = event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
+    if (event.target === element && beside) close();
   });
   document.body.append(element);
   element.showModal();
@@ -222,7 +224,9 @@ export function toast(text, kind = "good") {
   element.append(button("Dismiss", { kind: "quiet", onclick: () => element.remove() }));
   stack.append(element);
   announce(text);
-  setTimeout(() => element.remove(), TOAST_MILLISECONDS);
+  // Whoever reads it, or is about to press its button, keeps it.
+  const go = () => (element.matches(":hover, :focus-within") ? setTimeout(go, TOAST_MILLISECONDS) : element.remove());
+  setTimeout(go, TOAST_MILLISECONDS);
 }
 
 /**

@@ -19,7 +19,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   title("Jobs");
   const filter = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   let offset = Math.max(0, Number(query.get("offset")) || 0);
-  const view = { rows: new Map(), total: 0, turn: 0, early: [], loading: true };
+  const view = { rows: new Map(), total: 0, turn: 0, loading: true };
   const connected = link("/nodes?show=connected", { class: "muted" });
   const list = h("div", { class: "table-box jobs" });
   const pages = h("div", {});
@@ -34,9 +34,14 @@ export default async function page({ main, title, query, onLeave, signal }) {
     pages,
   );
 
+  const pending = new Map();
+  let frame = 0;
   const live = stream("/bunraku/v1/jobs/changes", {
     handlers: {
-      job: (job) => (view.loading ? view.early.push(job) : take(job)),
+      job: (job) => {
+        pending.set(job.name, job);
+        frame ||= requestAnimationFrame(flush);
+      },
       inventory: ({ connected: n }) => replace(connected, h("span", { class: "dot", "aria-hidden": "true" }), `${plural(n, "node")} connected`),
     },
     // What happened while there was no connection is in the list.
@@ -47,6 +52,14 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const search = debounce(TYPE_MILLISECONDS, () => load());
   onLeave(search.cancel);
   await load();
+
+  /** However many jobs change, the list is drawn once a frame; while it is being read, they wait. */
+  function flush() {
+    frame = 0;
+    if (view.loading) return;
+    for (const job of pending.values()) take(job);
+    pending.clear();
+  }
 
   function change(name, value, slowly) {
     filter[name] = value;
@@ -69,7 +82,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
       replace(trouble);
       show(answer);
       view.loading = false;
-      for (const job of view.early.splice(0)) take(job);
+      flush();
     } catch (error) {
       if (mine !== view.turn || error.name === "AbortError") return;
       replace(trouble, errorBox(error, load));
