@@ -205,23 +205,22 @@ function filterBar(filter, change) {
   };
   const more = h(
     "details",
-    { class: "more-filters", open: Boolean(filter.task || filter.owner || filter.environment) },
+    { class: "more-filters", open: Boolean(filter.type || filter.task || filter.owner || filter.environment) },
     h("summary", { class: "button" }, "More", h("span", { class: "filter-count" })),
-    h("div", { class: "filter-row" }, text("task", "Task name", {}), text("owner", "Owner", { list: "owners" }), text("environment", "Environment", { list: "environments" }), owners, environments),
+    h("div", { class: "filter-row" }, select("type", "Type", [["", "Any type"], ["deploy", "Puppet run"], ["task", "task"]]), text("task", "Task name", {}), text("owner", "Owner", { list: "owners" }), text("environment", "Environment", { list: "environments" }), owners, environments),
   );
   const element = h(
     "search",
     { class: "filters", "aria-label": "Filter jobs" },
     h("div", { class: "search-box" }, icon("search"), text("search", "Search jobs", { type: "search" })),
     select("state", "State", [["", "Any state"], ...STATES.map((state) => [state, stateLabel(state)])]),
-    select("type", "Type", [["", "Any type"], ["deploy", "Puppet run"], ["task", "task"]]),
     mine,
     more,
   );
   const known = { owners: new Set([session.get().login]), environments: new Set() };
   const update = (all = false) => {
     mine.setAttribute("aria-pressed", String(filter.owner === session.get().login));
-    const used = ["task", "owner", "environment"].filter((name) => filter[name]).length;
+    const used = ["type", "task", "owner", "environment"].filter((name) => filter[name]).length;
     setText(element.querySelector(".filter-count"), used > 0 ? count(used) : "");
     if (all) for (const name of FILTERS) controls[name].value = filter[name];
   };
