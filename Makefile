@@ -32,8 +32,11 @@ simulate:          ## the engine against seeded worlds: make simulate SEEDS=3000
 mutants:           ## breaks the rules of the promises on purpose, one by one, and sees the suites catch each
 	tests/mutants/run
 
-bench:             ## benchmarks, each beside its bare baseline
+bench:             ## benchmarks, each beside its bare baseline, and a browser that watches 10,000 nodes
 	$(CARGO) bench --workspace
+	@if command -v node > /dev/null && [ -d target/web/node_modules/playwright-core ]; then \
+	  $(CARGO) build --release && BUNRAKU_BIN=target/release/bunraku node tests/web/bench.mjs; \
+	else echo "the dashboard is not measured: it needs node, chromium and target/web (tests/run installs them)"; fi
 
 render:            ## writes config/bunraku.yaml and the tables of keys and metrics in docs/ from the sources
 	BUNRAKU_RENDER=1 $(CARGO) test --test it -- config:: telemetry::

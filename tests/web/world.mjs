@@ -22,7 +22,7 @@ export const USERS = {
 };
 
 /** The binary under test. */
-export const BINARY = process.env.BUNRAKU_BIN;
+export const BINARY = process.env.BUNRAKU_BIN && path.resolve(process.env.BUNRAKU_BIN);
 
 /** Waits until the condition gives something true, and returns that. */
 export async function until(what, condition) {
@@ -173,6 +173,12 @@ export class World {
     });
   }
 
+  /** Connects so many simulated nodes, with the options of `bunraku swarm`. */
+  async swarm(count, ...options) {
+    this.#spawn("swarm", ["swarm", "--dir", this.server, "--broker", `${this.host}:8142`, "--nodes", String(count), ...options], {}, false);
+    await this.connected(count);
+  }
+
   /** What a process has said; "" when it never began. */
   log(name) {
     const file = path.join(this.dir, `${name}.log`);
@@ -197,7 +203,8 @@ export class World {
       component("Shop::Db", "db", first, "produces", "Sql[shop]"),
       ...others.map((node, at) => component("Shop::Web", `web${at + 1}`, node, "consumes", "Sql[shop]")),
     ];
-    const environment = { nodes: this.nodes, applications: [{ type: "Shop", instances: [{ title: "eu", components }] }] };
+    const applications = first === undefined ? [] : [{ type: "Shop", instances: [{ title: "eu", components }] }];
+    const environment = { nodes: this.nodes, applications };
     fs.writeFileSync(path.join(this.server, "environments/production.yaml"), JSON.stringify(environment));
     const bindings = Object.values(USERS).map(({ login, role }) => ({ role, logins: [login] }));
     fs.writeFileSync(path.join(this.server, "access.yaml"), JSON.stringify({ bindings }));
@@ -221,11 +228,12 @@ export class World {
     this.#spawn(name, ["agent", "--config", at("agent.yaml")]);
   }
 
-  #spawn(name, args, settings = {}) {
+  #spawn(name, args, settings = {}, ends = true) {
     const log = fs.openSync(path.join(this.dir, `${name}.log`), "a");
-    // It ends with the pipe at its standard input, so none outlives the tests.
+    // Service and agents end with the pipe at their standard input, so none outlives the tests.
+    const all = ends ? [...args, "--end-with-stdin"] : args;
     const env = { ...environment(), ...settings };
-    const child = spawn(BINARY, [...args, "--end-with-stdin"], { env, stdio: ["pipe", log, log] });
+    const child = spawn(BINARY, all, { env, stdio: ["pipe", log, log] });
     fs.closeSync(log);
     this.children.add(child);
     child.once("exit", () => this.children.delete(child));

@@ -145,6 +145,17 @@ export function time(ts) {
 }
 
 /**
+ * A sentence of the service as people read it: with a capital, and with times of their own zone.
+ * @param {string} text
+ * @returns {(string|HTMLElement)[]}
+ */
+export function sentence(text) {
+  const parts = text.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/);
+  const first = parts[0].slice(0, 1).toUpperCase() + parts[0].slice(1);
+  return [first, ...parts.slice(1).map((part, at) => (at % 2 === 0 ? time(part) : part))];
+}
+
+/**
  * How long ago a time is; it goes on by itself.
  * @param {string|number|null} ts
  * @returns {HTMLElement} a `<time>`
@@ -175,7 +186,8 @@ function elapsedText(at) {
 let timer = 0;
 function tick() {
   const now = Date.now();
-  for (const element of document.querySelectorAll("time[data-tick][datetime]")) {
+  const elements = /** @type {NodeListOf<HTMLTimeElement>} */ (document.querySelectorAll("time[data-tick][datetime]"));
+  for (const element of elements) {
     const at = new Date(element.dateTime);
     const text = element.dataset.tick === "age" ? ageText(now - at.getTime()) : elapsedText(at);
     if (element.textContent !== text) element.textContent = text;

@@ -31,11 +31,12 @@ export function whatOf(job) {
 /**
  * Which nodes a job or a schedule is for, in a few words.
  * @param {any} options of a job, or the input of a schedule
+ * @param {number} [size] how many nodes there are: long lists come shortened
  * @returns {string}
  */
-export function targetOf(options) {
+export function targetOf(options, size) {
   const scope = options?.scope ?? {};
-  if (scope.nodes) return namesText(scope.nodes);
+  if (scope.nodes) return namesText(scope.nodes, Math.max(scope.nodes.length, size ?? 0));
   if (scope.application) return `application ${scope.application}`;
   if (scope.node_group) return `group ${scope.node_group}`;
   if (scope.query) return `query ${typeof scope.query === "string" ? scope.query : JSON.stringify(scope.query)}`;
@@ -47,24 +48,25 @@ export function targetOf(options) {
  * The line below what a job or a schedule does: what for, and on which nodes.
  * @param {string|undefined} description
  * @param {any} options of a job, or the input of a schedule
+ * @param {number} [size] how many nodes there are
  * @returns {HTMLElement}
  */
-export function aboutLine(description, options) {
+export function aboutLine(description, options, size) {
   const element = h("span", { class: "muted clip" });
   const write = (target) => {
     element.textContent = description ? `${description} · ${target}` : target;
     element.title = element.textContent;
   };
-  write(targetOf(options));
+  write(targetOf(options, size));
   const group = options?.scope?.node_group;
   if (typeof group === "string") groupName(group).then((name) => write(`group ${name}`));
   return element;
 }
 
-function namesText(names) {
+function namesText(names, size) {
   if (names.length === 0) return "no nodes";
-  if (names.length <= 2) return names.join(", ");
-  return `${names[0]} and ${plural(names.length - 1, "other node")}`;
+  if (size <= 2 && names.length === size) return names.join(", ");
+  return `${names[0]} and ${plural(size - 1, "other node")}`;
 }
 
 const COLUMNS = [
@@ -91,7 +93,7 @@ export function jobRow(job) {
   const cell = (key) => element.querySelector(`[data-key="${key}"]`);
   const cells = Object.fromEntries(COLUMNS.map(({ key }) => [key, cell(key)]));
   replace(cells.number, h("span", { class: "job-number" }, job.name));
-  replace(cells.what, h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, whatOf(job)), aboutLine(job.description, job.options)));
+  replace(cells.what, h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, whatOf(job)), aboutLine(job.description, job.options, job.node_count)));
   replace(cells.owner, h("span", { class: "clip" }, job.owner?.display_name || job.owner?.login));
   replace(cells.environment, job.environment?.name ? h("span", { class: "clip" }, job.environment.name) : h("span", { class: "muted" }, "none"));
   const row = { element, job: null, update };

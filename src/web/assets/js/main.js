@@ -8,6 +8,7 @@ import { link, start } from "./router.js";
 import { connection, retryNow } from "./stream.js";
 import { button, errorBox } from "./ui.js";
 
+/** @type {{href: string, label: string, sign: string, under: string, needs?: string[]}[]} */
 const TABS = [
   { href: "/", label: "Jobs", sign: "list", under: "/jobs" },
   { href: "/nodes", label: "Nodes", sign: "nodes", under: "/nodes" },
@@ -31,7 +32,7 @@ function drawShell(who) {
 
 function drawTabs() {
   const who = session.get();
-  const mayUse = ({ needs }) => !needs || needs.some((permission) => who.permissions.includes(permission));
+  const mayUse = (tab) => !tab.needs || tab.needs.some((permission) => who.permissions.includes(permission));
   const path = location.pathname;
   const tab = ({ href, label, sign, under }) => {
     const here = path === href || path.startsWith(`${under}/`);

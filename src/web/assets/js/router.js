@@ -3,7 +3,10 @@
 import { h, replace } from "./dom.js";
 
 const NAME = "bunraku";
-/** Address patterns and the modules that show them; `:x` is a parameter. */
+/**
+ * Address patterns and the modules that show them; `:x` is a parameter.
+ * @type {[string, () => Promise<any>][]}
+ */
 const ROUTES = [
   ["/", () => import("./pages/jobs.js")],
   ["/jobs/:id", () => import("./pages/job.js")],
@@ -26,6 +29,7 @@ const ROUTES = [
  */
 
 let outlet = null;
+/** @type {(path: string) => Promise<boolean>} */
 let before = async () => true;
 let trouble = (error) => h("p", { role: "alert" }, error.message);
 let watchers = [];
@@ -90,7 +94,7 @@ function decode(text) {
  * @param {{replace?: boolean}} [options] `replace`: the present address is not kept in the history
  */
 export function navigate(url, options = {}) {
-  if (options.replace) history.replaceState(null, "", url);
+  if (options.replace || url === location.pathname + location.search) history.replaceState(null, "", url);
   else {
     history.replaceState({ y: window.scrollY }, "");
     history.pushState(null, "", url);
@@ -130,6 +134,8 @@ export function setQuery(changes, options = {}) {
 }
 
 async function show(moved, y = 0) {
+  // Without a place for pages, as under test, there is only the address.
+  if (!outlet) return;
   const mine = ++turn;
   leave();
   const path = location.pathname;
@@ -146,9 +152,12 @@ async function show(moved, y = 0) {
     if (mine === turn) document.title = text === "" ? NAME : `${text} · ${NAME}`;
   };
   try {
+    // The page comes over the network while it is asked who is there.
+    const loading = found ? found.load() : import("./pages/missing.js");
+    loading.catch(() => {});
     if (!(await before(path)) || mine !== turn) return;
     for (const watch of watchers) watch(path);
-    const module = found ? await found.load() : await import("./pages/missing.js");
+    const module = await loading;
     if (mine !== turn) return;
     replace(outlet, main);
     if (moved) window.scrollTo(0, 0);

@@ -69,6 +69,17 @@ export function button(label, props = {}) {
 }
 
 /**
+ * Writes another word on a button; its drawing stays.
+ * @param {HTMLElement} element
+ * @param {string} label
+ */
+export function setLabel(element, label) {
+  const text = element.lastChild;
+  if (text?.nodeType === Node.TEXT_NODE) text.nodeValue = label;
+  else element.append(label);
+}
+
+/**
  * A button that waits for what it starts: it cannot be pressed twice.
  * @param {HTMLButtonElement} element
  * @param {() => Promise<any>} work
@@ -140,7 +151,7 @@ export function toggle({ label, checked = false, hint = null, onchange, name }) 
  * @returns {{element: HTMLDialogElement, close: (value?: any) => void, result: Promise<any>}} `result` is undefined when it was dismissed
  */
 export function dialog({ title, content, actions = [], class: more = "" }) {
-  const before = document.activeElement;
+  const before = /** @type {HTMLElement|null} */ (document.activeElement);
   const heading = uid("d");
   const trouble = h("div", {});
   let done;
@@ -174,7 +185,9 @@ export function dialog({ title, content, actions = [], class: more = "" }) {
   });
   // A click beside it dismisses it, as the escape key does.
   element.addEventListener("mousedown", (event) => {
-    if (event.target === element) close();
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    const beside = event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom;
+    if (event.target === element && beside) close();
   });
   document.body.append(element);
   element.showModal();
@@ -211,7 +224,9 @@ export function toast(text, kind = "good") {
   element.append(button("Dismiss", { kind: "quiet", onclick: () => element.remove() }));
   stack.append(element);
   announce(text);
-  setTimeout(() => element.remove(), TOAST_MILLISECONDS);
+  // Whoever reads it, or is about to press its button, keeps it.
+  const go = () => (element.matches(":hover, :focus-within") ? setTimeout(go, TOAST_MILLISECONDS) : element.remove());
+  setTimeout(go, TOAST_MILLISECONDS);
 }
 
 /**
@@ -227,7 +242,7 @@ export function emptyState(title, hint, action = null) {
 
 /**
  * What went wrong, and what to do.
- * @param {Error & {status?: number, kind?: string, details?: Record<string, any>}} error
+ * @param {any} error an ApiError or another
  * @param {(() => void)|null} [again] offered as "Try again"
  * @returns {HTMLElement}
  */
@@ -286,10 +301,10 @@ export function copyable(text, label = "Copy") {
 async function copyText(text, copy) {
   try {
     await navigator.clipboard.writeText(text);
-    const was = copy.lastChild.textContent;
-    copy.lastChild.textContent = "Copied";
+    const was = copy.textContent;
+    setLabel(copy, "Copied");
     announce("Copied");
-    setTimeout(() => (copy.lastChild.textContent = was), 1500);
+    setTimeout(() => setLabel(copy, was), 1500);
   } catch {
     // Without HTTPS or the permission, select it: the key for copying is known.
     getSelection().selectAllChildren(copy.previousElementSibling);
@@ -301,7 +316,7 @@ async function copyText(text, copy) {
  * A table; on a phone each row is a card.
  * @param {{caption: string, columns: {key: string, title: string, cell: (row: any) => any, class?: string}[], rows: any[],
  *   rowProps?: (row: any) => Record<string, any>}} options
- * @returns {HTMLElement}
+ * @returns {HTMLTableElement}
  */
 export function table({ caption, columns, rows, rowProps = () => ({}) }) {
   // Roles are said again: styles that make cards of rows take them away in some browsers.

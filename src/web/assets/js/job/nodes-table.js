@@ -6,6 +6,7 @@ import { link } from "../router.js";
 import { badgeOf, causeText } from "./words.js";
 
 const ROW = 36;
+/** The room grows with its rows up to about so many. */
 const SIGHT = 12;
 /** Rows beyond the edges, so that scrolling does not show gaps. */
 const BEYOND = 6;
@@ -63,7 +64,7 @@ export function nodesTable({ model, addressOf, clock, sort }) {
   }
 
   function lay(all) {
-    const height = element.clientHeight || ROW * SIGHT;
+    const height = Math.max(element.clientHeight, ROW * SIGHT);
     const first = Math.max(0, Math.floor(element.scrollTop / ROW) - BEYOND);
     const last = Math.min(shown.length, Math.ceil((element.scrollTop + height) / ROW) + BEYOND);
     for (const [place, row] of rows) {

@@ -24,6 +24,7 @@ import { stream } from "../stream.js";
 import { copyable } from "../ui.js";
 
 const SECOND = 1_000;
+const WRITE_EVERY = 200;
 /** As in css/job.css. */
 const ROOM_BESIDE = "(min-width: 1100px)";
 /** Pause before the grid is asked for again when the service was not there. */
@@ -46,6 +47,7 @@ class JobPage {
   #reading = false;
   #left = false;
   #shown = null;
+  #written = -Infinity;
 
   constructor(id, query, title) {
     this.id = id;
@@ -101,6 +103,7 @@ class JobPage {
     this.#silence();
     clearInterval(this.ticker);
     clearTimeout(this.again);
+    clearTimeout(this.writer);
     cancelAnimationFrame(this.#frame);
     this.scheme?.removeEventListener("change", this.recolor);
     this.theme?.disconnect();
@@ -174,7 +177,7 @@ class JobPage {
     else if (changed && this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw(false));
   }
 
-  /** Draws what changed, at most once per frame. */
+  /** Draws the nodes that changed, once per frame. */
   #draw(all) {
     this.#frame = 0;
     const model = this.#model;
@@ -184,6 +187,17 @@ class JobPage {
     if (this.#shape === "grid") this.grid.update(changed);
     else this.table.update(changed);
     for (const at of changed) if (model.names[at] === this.panel.name()) this.panel.changed(model.names[at]);
+    const wait = this.#written + WRITE_EVERY - performance.now();
+    if (all || wait <= 0) this.#write(all);
+    else this.writer ??= setTimeout(() => this.#write(false), wait);
+  }
+
+  /** Writes the figures: nobody reads them sixty times a second. */
+  #write(all) {
+    clearTimeout(this.writer);
+    this.writer = null;
+    this.#written = performance.now();
+    const model = this.#model;
     this.head.update(model);
     this.actions.update();
     this.summary.update();

@@ -4,7 +4,7 @@ import { get, may, session } from "../api.js";
 import { announce, debounce, h, replace, setText } from "../dom.js";
 import { count, plural, stateLabel } from "../format.js";
 import { icon } from "../icons.js";
-import { JOB_COLUMNS, isOver, jobRow, targetOf, whatOf } from "../jobs-row.js";
+import { JOB_COLUMNS, isOver, jobRow, whatOf } from "../jobs-row.js";
 import { link, setQuery } from "../router.js";
 import { stream } from "../stream.js";
 import { button, countsText, emptyState, errorBox, pager, table } from "../ui.js";
@@ -19,7 +19,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   title("Jobs");
   const filter = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   let offset = Math.max(0, Number(query.get("offset")) || 0);
-  const view = { rows: new Map(), total: 0, turn: 0, early: [], loading: true };
+  const view = { rows: new Map(), total: 0, turn: 0, loading: true };
   const connected = link("/nodes?show=connected", { class: "muted" });
   const list = h("div", { class: "table-box jobs" });
   const pages = h("div", {});
@@ -34,9 +34,14 @@ export default async function page({ main, title, query, onLeave, signal }) {
     pages,
   );
 
+  const pending = new Map();
+  let frame = 0;
   const live = stream("/bunraku/v1/jobs/changes", {
     handlers: {
-      job: (job) => (view.loading ? view.early.push(job) : take(job)),
+      job: (job) => {
+        pending.set(job.name, job);
+        frame ||= requestAnimationFrame(flush);
+      },
       inventory: ({ connected: n }) => replace(connected, h("span", { class: "dot", "aria-hidden": "true" }), `${plural(n, "node")} connected`),
     },
     // What happened while there was no connection is in the list.
@@ -47,6 +52,14 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const search = debounce(TYPE_MILLISECONDS, () => load());
   onLeave(search.cancel);
   await load();
+
+  /** However many jobs change, the list is drawn once a frame; while it is being read, they wait. */
+  function flush() {
+    frame = 0;
+    if (view.loading) return;
+    for (const job of pending.values()) take(job);
+    pending.clear();
+  }
 
   function change(name, value, slowly) {
     filter[name] = value;
@@ -61,7 +74,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     const mine = ++view.turn;
     view.loading = true;
     list.setAttribute("aria-busy", "true");
-    const params = new URLSearchParams({ limit: String(PAGE), offset: String(offset) });
+    const params = new URLSearchParams({ limit: String(PAGE), offset: String(offset), short: "true" });
     for (const name of FILTERS) if (filter[name]) params.set(name, filter[name]);
     try {
       const answer = await get(`/orchestrator/v1/jobs?${params}`, { signal });
@@ -69,7 +82,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
       replace(trouble);
       show(answer);
       view.loading = false;
-      for (const job of view.early.splice(0)) take(job);
+      flush();
     } catch (error) {
       if (mine !== view.turn || error.name === "AbortError") return;
       replace(trouble, errorBox(error, load));
@@ -170,7 +183,7 @@ function fits(job, filter) {
   if (filter.owner && job.owner?.login !== filter.owner) return false;
   if (filter.environment && job.environment?.name !== filter.environment) return false;
   if (!filter.search) return true;
-  return [job.name, job.description, job.options?.task, job.owner?.login, job.environment?.name, targetOf(job.options)].some((text) => has(text, filter.search));
+  return [job.name, job.description, job.options?.task, job.owner?.login, job.environment?.name].some((text) => has(text, filter.search));
 }
 
 function filterBar(filter, change) {
@@ -192,23 +205,22 @@ function filterBar(filter, change) {
   };
   const more = h(
     "details",
-    { class: "more-filters", open: Boolean(filter.task || filter.owner || filter.environment) },
+    { class: "more-filters", open: Boolean(filter.type || filter.task || filter.owner || filter.environment) },
     h("summary", { class: "button" }, "More", h("span", { class: "filter-count" })),
-    h("div", { class: "filter-row" }, text("task", "Task name", {}), text("owner", "Owner", { list: "owners" }), text("environment", "Environment", { list: "environments" }), owners, environments),
+    h("div", { class: "filter-row" }, select("type", "Type", [["", "Any type"], ["deploy", "Puppet run"], ["task", "task"]]), text("task", "Task name", {}), text("owner", "Owner", { list: "owners" }), text("environment", "Environment", { list: "environments" }), owners, environments),
   );
   const element = h(
     "search",
     { class: "filters", "aria-label": "Filter jobs" },
     h("div", { class: "search-box" }, icon("search"), text("search", "Search jobs", { type: "search" })),
     select("state", "State", [["", "Any state"], ...STATES.map((state) => [state, stateLabel(state)])]),
-    select("type", "Type", [["", "Any type"], ["deploy", "Puppet run"], ["task", "task"]]),
     mine,
     more,
   );
   const known = { owners: new Set([session.get().login]), environments: new Set() };
   const update = (all = false) => {
     mine.setAttribute("aria-pressed", String(filter.owner === session.get().login));
-    const used = ["task", "owner", "environment"].filter((name) => filter[name]).length;
+    const used = ["type", "task", "owner", "environment"].filter((name) => filter[name]).length;
     setText(element.querySelector(".filter-count"), used > 0 ? count(used) : "");
     if (all) for (const name of FILTERS) controls[name].value = filter[name];
   };

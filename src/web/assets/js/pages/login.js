@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { mark } from "../icons.js";
 import { themeSwitch } from "../menu.js";
 import { navigate } from "../router.js";
-import { busy, button, errorBox, field } from "../ui.js";
+import { busy, button, errorBox, field, setLabel } from "../ui.js";
 
 /** @param {import("../router.js").PageContext} ctx */
 export default async function page({ main, title, query }) {
@@ -25,7 +25,7 @@ export default async function page({ main, title, query }) {
     token.required = withToken;
     login.required = !withToken;
     password.required = !withToken;
-    other.lastChild.textContent = withToken ? "Use user and password instead" : "Use a token instead";
+    setLabel(other, withToken ? "Use user and password instead" : "Use a token instead");
     (withToken ? token : login).focus();
   }
 

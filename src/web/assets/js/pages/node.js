@@ -2,7 +2,7 @@
 
 import { get, may } from "../api.js";
 import { announce, h, replace } from "../dom.js";
-import { age, causeHelp, causeLabel, duration, time } from "../format.js";
+import { age, causeHelp, causeLabel, duration, sentence, time } from "../format.js";
 import { icon } from "../icons.js";
 import { link } from "../router.js";
 import { stream } from "../stream.js";
@@ -30,12 +30,15 @@ export default async function page({ params, main, title, onLeave, signal }) {
   let again = 0;
   let before = "";
   let jobs = new Set();
+  const seen = new Set();
   let told = null;
 
   const live = stream("/bunraku/v1/jobs/changes", {
     handlers: {
       job(job) {
-        if (jobs.has(job.name) || job.options?.scope?.nodes?.includes(name)) changed();
+        // Whether a new job has this node is known to the service alone.
+        if (jobs.has(job.name) || !seen.has(job.name)) changed();
+        seen.add(job.name);
       },
       inventory({ connected }) {
         if (told !== null && told !== connected) changed();
@@ -84,7 +87,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
     );
     replace(
       body,
-      h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), h("p", { class: "why" }, why.summary), why.reasons.length > 1 ? h("ul", { class: "plain" }, why.reasons.map(reasonItem)) : null),
+      h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), why.reasons.length > 1 ? h("ul", { class: "plain why" }, why.reasons.map(reasonItem)) : h("p", { class: "why" }, sentence(why.summary))),
       why.reasons.length === 0 ? h("p", { class: "muted" }, "It has been in no job that is still known.") : null,
       runs.map((run, at) => runCard(why.reasons[at], run)),
       h("details", { class: "more" }, h("summary", {}, "The same by the API"), copyable(`curl -sS -H "X-Authentication: $TOKEN" '${location.origin}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`)),
@@ -102,7 +105,7 @@ async function runOf({ job }, name, signal) {
 }
 
 function reasonItem({ job, text }) {
-  return h("li", {}, link(`/jobs/${job}`, {}, `Job ${job}`), `: ${text}`);
+  return h("li", {}, link(`/jobs/${job}`, {}, `Job ${job}`), ": ", sentence(text));
 }
 
 function runCard(reason, run) {
@@ -115,7 +118,6 @@ function runCard(reason, run) {
     "section",
     { class: "card stack-small", "aria-labelledby": heading },
     h("div", { class: "page-head" }, h("h2", { id: heading }, "In ", link(`/jobs/${reason.job}?node=${encodeURIComponent(run?.name ?? "")}`, {}, `job ${reason.job}`)), badge(state)),
-    h("p", {}, reason.text),
     cause ? h("p", { class: "muted" }, h("strong", {}, causeLabel(cause)), ". ", causeHelp(cause)) : null,
     run
       ? h(

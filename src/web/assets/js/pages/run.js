@@ -1,20 +1,22 @@
 // Runs Puppet or a task, now or on a schedule: what, where, how, when, and beside it what that would be.
 
 import { get, may, post } from "../api.js";
-import { debounce, h, replace, setText } from "../dom.js";
+import { debounce, h, replace } from "../dom.js";
 import { count, plural } from "../format.js";
 import { icon } from "../icons.js";
 import { keepNodes, keptNodes } from "../node-set.js";
 import { navigate, setQuery } from "../router.js";
+import { runOptions } from "../run/options.js";
 import { paramsForm } from "../run/params.js";
 import { livePreview } from "../run/preview.js";
 import { callOf, commandBody, curlOf, fieldOf, taskPath } from "../run/request.js";
 import { targets } from "../run/targets.js";
 import { when } from "../run/when.js";
-import { busy, button, copyable, dialog, emptyState, errorBox, field, toast, toggle } from "../ui.js";
+import { busy, button, copyable, dialog, emptyState, errorBox, field, setLabel, toast } from "../ui.js";
 
 /** More nodes than this are confirmed by typing how many. */
 const MANY = 50;
+/** @type {{value: "deploy"|"task", label: string, needs: string}[]} */
 const TYPES = [
   { value: "deploy", label: "Puppet run", needs: "puppet_agent:run" },
   { value: "task", label: "Task", needs: "tasks:run" },
@@ -29,6 +31,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     return;
   }
   const wanted = query.get("task") ? "task" : query.get("type");
+  /** @type {"deploy"|"task"} */
   let type = types.find(({ value }) => value === wanted)?.value ?? types[0].value;
   let answer = null;
   let metadata = null;
@@ -47,14 +50,12 @@ export default async function page({ main, title, query, onLeave, signal }) {
   const taskField = field({ label: "Task", control: task, hint: "Type a part of its name." });
   const params = paramsForm(() => changed());
   const where = targets({ changed: () => changed(), given: { nodes: keptNodes(query), query: query.get("query") ?? "", group: query.get("group") ?? "", application: query.get("application") ?? "", all: query.get("all") === "true" } });
-  const noop = toggle({ label: "Only simulate (noop)", checked: query.get("noop") === "true", hint: "Shows what would change and changes nothing.", onchange: () => changed() });
-  const concurrency = h("input", { type: "number", min: "1", step: "1", value: query.get("concurrency") ?? "", placeholder: "no limit" });
-  const concurrencyField = field({ label: "At most at once", control: concurrency, hint: "Nodes of this job." });
-  const description = h("input", { value: query.get("description") ?? "", autocomplete: "off", placeholder: "What is it for?" });
+  const how = runOptions({ changed: () => changed(), given: query });
   const time = when(() => changed());
   const submit = button("Run", { kind: "primary", type: "submit", icon: "play" });
   const preview = livePreview({
-    body: () => (ready && where.scope() && (type === "deploy" || metadata) ? commandBody({ ...wish(), description: "" }) : null),
+    body: () => (ready && where.scope() && (type === "deploy" || metadata) ? commandBody({ ...wish(), options: seen(how.values()) }) : null),
+    leaveOut: (names) => where.kind() === "nodes" && (() => where.leaveOut(names)),
     onAnswer(next) {
       answer = next;
       drawSubmit();
@@ -63,6 +64,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   });
   const trouble = h("div", {});
   const call = copyable("", "Copy");
+  const shell = h("details", { class: "more", ontoggle: () => drawCall() }, h("summary", {}, "Copy the API call"), call);
   const taskPart = h("div", { class: "stack" }, about, params.element);
 
   const form = h(
@@ -73,14 +75,13 @@ export default async function page({ main, title, query, onLeave, signal }) {
       { class: "stack" },
       card("What", h("fieldset", { class: "segments" }, h("legend", { class: "visually-hidden" }, "What runs"), radios), h("div", { class: "pair" }, environmentField, taskField), tasks, taskPart),
       card("Where", where.element),
-      card("How", noop, h("div", { class: "pair" }, concurrencyField, field({ label: "Description", control: description }))),
+      card("How", how.element),
       card("When", time.element),
     ),
-    h("div", { class: "stack side" }, preview.element, trouble, submit, h("details", { class: "more" }, h("summary", {}, "Copy the API call"), call)),
+    h("div", { class: "stack side" }, preview.element, trouble, submit, shell),
   );
   replace(main, h("h1", {}, "Run"), form);
 
-  for (const control of [concurrency, description]) control.addEventListener("input", () => changed());
   environment.addEventListener("change", () => setEnvironment());
   const typed = debounce(300, () => loadTask());
   task.addEventListener("input", typed);
@@ -96,24 +97,30 @@ export default async function page({ main, title, query, onLeave, signal }) {
   await Promise.all([loadEnvironments(), setEnvironment()]);
   changed();
 
+  /** @returns {import("../run/request.js").Wish} */
   function wish() {
-    const { params: given, sensitive } = params.values();
-    return { type, environment: environment.value, scope: where.scope(), task: task.value.trim(), params: type === "task" ? given : {}, sensitive: type === "task" ? sensitive : [], noop: noop.input.checked, concurrency: Number(concurrency.value) > 0 ? Math.floor(Number(concurrency.value)) : null, description: description.value.trim(), schedule: time.schedule() };
+    const { params: given, sensitive } = type === "task" ? params.values() : { params: {}, sensitive: [] };
+    return { type, environment: environment.value, scope: where.scope(), task: task.value.trim(), params: given, sensitive, options: how.values(), schedule: time.schedule() };
   }
 
   function changed() {
     if (!ready) return;
     replace(trouble);
-    call.setText(curlOf(location.origin, wish()));
+    drawCall();
     drawSubmit();
     preview.changed();
     remember();
   }
 
+  /** Ten thousand names are not written where nobody looks. */
+  function drawCall() {
+    if (shell.open) call.setText(curlOf(location.origin, wish()));
+  }
+
   function drawSubmit() {
-    const verb = noop.input.checked ? "Simulate" : "Run";
+    const verb = how.values().noop ? "Simulate" : "Run";
     const on = answer ? ` on ${plural(answer.nodes, "node")}` : "";
-    setText(submit.lastChild.nodeType === Node.TEXT_NODE ? submit.lastChild : submit, time.later() ? "Schedule it" : `${verb}${on}`);
+    setLabel(submit, time.later() ? "Schedule it" : `${verb}${on}`);
   }
 
   function setType(next) {
@@ -121,17 +128,14 @@ export default async function page({ main, title, query, onLeave, signal }) {
     taskPart.hidden = type !== "task";
     taskField.hidden = type !== "task";
     where.setType(type);
-    drawNoop();
+    drawOptions();
     fillNone();
     changed();
   }
 
   /** A task simulates only where its author has provided for it. */
-  function drawNoop() {
-    const cannot = type === "task" && metadata !== null && !metadata.noop;
-    noop.input.disabled = cannot;
-    if (cannot) noop.input.checked = false;
-    setText(noop.querySelector(".field-hint"), cannot ? "This task does not know how to simulate." : "Shows what would change and changes nothing.");
+  function drawOptions() {
+    how.draw(type, type === "deploy" || metadata === null || metadata.noop);
   }
 
   /** Only Puppet runs do without an environment. */
@@ -184,8 +188,9 @@ export default async function page({ main, title, query, onLeave, signal }) {
       const found = await get(taskPath(name, environment.value || "production"), { signal });
       if (task.value.trim() !== name) return;
       metadata = { of: name, noop: found.metadata?.supports_noop === true };
-      drawNoop();
+      drawOptions();
       replace(about, found.metadata?.description ?? "");
+      /** @type {Record<string, string>} */
       const given = {};
       for (const [key, value] of query) if (key.startsWith("param.")) given[key.slice(6)] = value;
       params.show(found.metadata ?? {}, given);
@@ -202,7 +207,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   function keepInAddress() {
     const nodes = where.query();
     if (nodes.nodes === "@kept") keepNodes(where.scope().nodes);
-    setQuery({ ...nodes, type: type === "deploy" ? null : type, task: type === "task" ? task.value.trim() : null, environment: environment.value === "production" ? null : environment.value, noop: noop.input.checked ? "true" : null, concurrency: concurrency.value, when: time.later() ? "later" : null });
+    setQuery({ ...nodes, ...how.query(), type: type === "deploy" ? null : type, task: type === "task" ? task.value.trim() : null, environment: environment.value === "production" ? null : environment.value, when: time.later() ? "later" : null });
   }
 
   /** Whether all is there; says at the fields what is not. */
@@ -213,14 +218,13 @@ export default async function page({ main, title, query, onLeave, signal }) {
       where.setError(where.kind() === "nodes" ? "Name at least one node" : "This is needed");
       return false;
     }
-    if (concurrency.value !== "" && !(Number(concurrency.value) >= 1)) return refuse(concurrencyField, concurrency, "This must be 1 or more");
-    return time.check();
+    return how.check() && time.check();
   }
 
   async function send(event) {
     event.preventDefault();
     replace(trouble);
-    for (const one of [environmentField, taskField, concurrencyField]) one.setError(null);
+    for (const one of [environmentField, taskField]) one.setError(null);
     if (!complete()) return;
     await busy(submit, async () => {
       try {
@@ -261,8 +265,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     if (key === "scope") where.setError(error.message);
     else if (key === "task") refuse(taskField, task, error.message);
     else if (key === "environment") refuse(environmentField, environment, error.message);
-    else if (key === "concurrency") refuse(concurrencyField, concurrency, error.message);
-    else time.setError(key, error.message);
+    else if (!how.setError(key, error.message)) time.setError(key, error.message);
   }
 }
 
@@ -277,6 +280,15 @@ function refuse(of, control, text) {
   return false;
 }
 
+/**
+ * What a description says changes nothing of what runs.
+ * @param {Record<string, any>} options
+ */
+function seen(options) {
+  const { description, ...rest } = options;
+  return rest;
+}
+
 function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -288,8 +300,8 @@ async function confirmMany(nodes, wish) {
   const content = h(
     "div",
     { class: "stack" },
-    h("p", {}, wish.type === "task" ? `The task ${wish.task}` : "Puppet", wish.schedule ? " will run on " : " runs on ", h("strong", {}, plural(nodes, "node")), wish.noop ? ", and only simulates." : "."),
-    wish.concurrency ? null : h("p", { class: "warn" }, icon("warn"), "There is no limit of how many at once."),
+    h("p", {}, wish.type === "task" ? `The task ${wish.task}` : "Puppet", wish.schedule ? " will run on " : " runs on ", h("strong", {}, plural(nodes, "node")), wish.options.noop ? ", and only simulates." : "."),
+    wish.options.concurrency ? null : h("p", { class: "warn" }, icon("warn"), "There is no limit of how many at once."),
     field({ label: `Type ${nodes} to go on`, control: input }),
   );
   const typed = () => Number(input.value.replaceAll(/[\s,.]/g, "")) === nodes;

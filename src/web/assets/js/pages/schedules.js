@@ -73,7 +73,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     }
     // What still comes stands before what is over.
     const rows = [...items].sort((a, b) => Number(Boolean(b.next_run)) - Number(Boolean(a.next_run)));
-    const focused = document.activeElement?.dataset?.action;
+    const focused = document.activeElement?.getAttribute("data-action");
     replace(list, table({ caption: "Schedules, the next first", columns, rows, rowProps: (row) => ({ class: row.enabled === false ? "row-off" : "" }) }));
     if (focused) list.querySelector(`[data-action="${CSS.escape(focused)}"]`)?.focus();
     replace(pages, pager({ total: pagination?.total ?? items.length, limit: PAGE, offset, href: (at) => (at > 0 ? `/schedules?offset=${at}` : "/schedules"), noun: "schedule" }));
@@ -124,6 +124,7 @@ function last({ last_run: run }) {
   return h("div", { class: "job-what" }, run.job?.name ? link(`/jobs/${run.job.name}`, {}, `job ${run.job.name}`) : "", h("span", { class: "muted small" }, age(run.time)));
 }
 
+/** @type {[number, string][]} */
 const UNITS = [
   [604_800, "week"],
   [86_400, "day"],

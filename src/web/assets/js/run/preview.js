@@ -4,19 +4,20 @@ import { post } from "../api.js";
 import { announce, debounce, h, replace } from "../dom.js";
 import { count, plural } from "../format.js";
 import { icon } from "../icons.js";
-import { errorBox } from "../ui.js";
+import { button, errorBox } from "../ui.js";
 
 const PREVIEW = "/bunraku/v1/preview";
 const CALM_MILLISECONDS = 350;
 
 /**
  * The live preview.
- * @param {{body: () => object|null, onAnswer: (answer: any|null) => void, signal: AbortSignal}} options `body` is null while no
- *   nodes are chosen; `onAnswer` gets null while nothing is known
+ * @param {{body: () => any, onAnswer: (answer: any|null) => void, leaveOut: (names: string[]) => false|(() => void), signal: AbortSignal}} options
+ *   `body` is null while no nodes are chosen; `onAnswer` gets null while nothing is known; `leaveOut` says how nodes are taken out
+ *   of what is chosen, if that can be
  * @returns {{element: HTMLElement, changed: () => void, now: () => Promise<any>, stop: () => void}} `now` asks afresh and throws
  *   what the service refuses
  */
-export function livePreview({ body, onAnswer, signal }) {
+export function livePreview({ body, onAnswer, leaveOut, signal }) {
   const content = h("div", { class: "stack-small" });
   const element = h("section", { class: "card stack-small preview", "aria-labelledby": "preview" }, h("h2", { id: "preview" }, "Preview"), content);
   let abort = null;
@@ -43,7 +44,7 @@ export function livePreview({ body, onAnswer, signal }) {
     try {
       const answer = await fetchNow(wanted);
       if (text !== last) return undefined;
-      replace(content, parts(answer));
+      replace(content, parts(answer, wanted, leaveOut));
       announce(`Preview: ${plural(answer.nodes, "node")}, ${count(answer.not_connected?.count ?? 0)} not connected`);
       onAnswer(answer);
     } catch (error) {
@@ -72,15 +73,17 @@ export function livePreview({ body, onAnswer, signal }) {
   };
 }
 
-function parts(answer) {
+function parts(answer, wanted, leaveOut) {
   const away = answer.not_connected ?? { count: 0, names: [] };
   const levels = answer.levels ?? [];
-  const limit = answer["binding limits"]?.concurrency ?? null;
+  const limit = wanted.concurrency ?? null;
+  const without = away.count > 0 && away.count < answer.nodes && away.names.length === away.count && leaveOut(away.names);
   return [
     h("p", { class: "big" }, h("strong", {}, count(answer.nodes)), answer.nodes === 1 ? " node" : " nodes"),
     away.count === 0
       ? h("p", { class: "fine" }, icon("finished"), answer.nodes === 1 ? "It is connected." : "All of them are connected.")
       : names(h("span", { class: "warn" }, icon("warn"), answer.nodes === 1 ? "It is not connected" : away.count === answer.nodes ? "None of them is connected" : `${count(away.count)} not connected`), away),
+    without ? button(away.count === 1 ? "Leave it out" : "Leave them out", { onclick: without, class: "fit" }) : null,
     answer.busy?.count > 0 ? names(h("span", {}, icon("clock"), `On ${plural(answer.busy.count, "node")} something else runs now; it waits its turn there.`), answer.busy) : null,
     limit !== null && limit < answer.nodes ? h("p", { class: "muted" }, `At most ${count(limit)} at once.`) : null,
     levels.length > 1 ? order(levels) : null,

@@ -13,9 +13,7 @@ const SCHEDULE = "/orchestrator/v1/scheduled_jobs/environment_jobs";
  * @property {string} task
  * @property {Record<string, any>} params
  * @property {string[]} sensitive names among the parameters
- * @property {boolean} noop
- * @property {number|null} concurrency
- * @property {string} description
+ * @property {Record<string, any>} options noop, concurrency, description and so on: keys of the command
  * @property {object|null} schedule null: now
  */
 
@@ -28,10 +26,7 @@ export function commandBody(wish) {
   const body = { environment: wish.environment };
   if (wish.type === "task") Object.assign(body, { task: wish.task, params: wish.params });
   if (wish.scope) body.scope = wish.scope;
-  if (wish.noop) body.noop = true;
-  if (wish.concurrency) body.concurrency = wish.concurrency;
-  if (wish.description) body.description = wish.description;
-  return body;
+  return Object.assign(body, wish.options);
 }
 
 /**

@@ -18,7 +18,7 @@ const KINDS = [
  * The choice of nodes.
  * @param {{changed: () => void, given: {nodes: string[], query: string, group: string, application: string, all: boolean}}} options
  * @returns {{element: HTMLElement, scope: () => object|null, kind: () => string, setType: (type: string) => void,
- *   setEnvironment: (environment: string) => void, setError: (text: string|null) => void, query: () => Record<string, string|null>}}
+ *   leaveOut: (names: string[]) => void, setEnvironment: (environment: string) => void, setError: (text: string|null) => void, query: () => Record<string, string|null>}}
  *   `query`: what of it can stand in the address
  */
 export function targets({ changed, given }) {
@@ -111,6 +111,13 @@ export function targets({ changed, given }) {
     setType(type) {
       for (const radio of radios) radio.element.hidden = !radio.types.includes(type);
       if (!KINDS.find((one) => one.kind === kind).types.includes(type)) choose("nodes");
+    },
+    leaveOut(gone) {
+      const out = new Set(gone);
+      names.value = namesIn(names.value).filter((name) => !out.has(name)).join("\n");
+      countNames();
+      changed();
+      names.focus();
     },
     setEnvironment: loadApplications,
     setError(text) {

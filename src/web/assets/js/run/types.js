@@ -75,6 +75,7 @@ const TREES = new Set(["Array", "Hash", "Struct", "Tuple", "Collection"]);
  * @returns {Control}
  */
 export function controlFor(parameter) {
+  /** @type {any} */
   let type = parseType(parameter.type ?? "Any");
   let optional = "default" in parameter;
   let sensitive = parameter.sensitive === true;
@@ -90,6 +91,10 @@ export function controlFor(parameter) {
   return { ...shape(type), optional, sensitive };
 }
 
+/**
+ * @param {any} type
+ * @returns {any} the part of a control that follows from the type alone
+ */
 function shape(type) {
   const { name, args } = type;
   if (name === "Boolean" && args.length === 0) return { kind: "boolean" };
