@@ -72,7 +72,7 @@ fn literals_are_values_and_expressions_stay_text() {
         ("get_targets( 'all' )[0]", json!("get_targets( 'all' )[0]")),
         ("{ 1 => 2 }", json!("{ 1 => 2 }")),
         ("['a', $b]", json!("['a', $b]")),
-        ("1 +\n  2 # three", json!("1 + 2")),
+        ("1 +\n  2 # three\n", json!("1 + 2")),
     ] {
         assert_eq!(default(text), value, "{text}");
     }
