@@ -93,7 +93,7 @@ export function jobRow(job) {
   const cell = (key) => element.querySelector(`[data-key="${key}"]`);
   const cells = Object.fromEntries(COLUMNS.map(({ key }) => [key, cell(key)]));
   replace(cells.number, h("span", { class: "job-number" }, job.name));
-  replace(cells.what, h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, whatOf(job)), aboutLine(job.description, job.options, job.node_count)));
+  replace(cells.what, h("div", { class: "job-what" }, link(`/jobs/${job.name}`, { class: "row-link" }, h("span", { class: "visually-hidden" }, `Job ${job.name}: `), whatOf(job)), aboutLine(job.description, job.options, job.node_count)));
   replace(cells.owner, h("span", { class: "clip" }, job.owner?.display_name || job.owner?.login));
   replace(cells.environment, job.environment?.name ? h("span", { class: "clip" }, job.environment.name) : h("span", { class: "muted" }, "none"));
   const row = { element, job: null, update };

@@ -22,7 +22,13 @@ const account = h("div", { class: "account" });
 const banner = h("div", { class: "banner", role: "status" });
 const header = h("header", { class: "top" }, h("div", { class: "curtain", "aria-hidden": "true" }), h("div", { class: "top-row" }, link("/", { class: "brand" }, mark(), h("span", {}, "bunraku")), nav, account));
 
-document.body.append(h("a", { class: "skip", href: "#main" }, "Skip to the content"), header, banner, main);
+document.body.append(h("a", { class: "skip", href: "#main", onclick: skip }, "Skip to the content"), header, banner, main);
+
+/** Not by the browser: the address would get a place that the back key returns from. */
+function skip(event) {
+  event.preventDefault();
+  main.focus();
+}
 
 function drawShell(who) {
   document.body.classList.toggle("signed-in", who !== null);

@@ -35,6 +35,8 @@ let trouble = (error) => h("p", { role: "alert" }, error.message);
 let watchers = [];
 let leave = () => {};
 let turn = 0;
+/** The address that the page shows, without its place within the page. */
+let shown = "";
 
 /**
  * Shows the page of the current address, and from then on those of all others.
@@ -49,7 +51,10 @@ export function start(main, { guard, onError, onPage }) {
   watchers = [onPage];
   // Pages come after their data: only we know when there is something to scroll to.
   history.scrollRestoration = "manual";
-  window.addEventListener("popstate", () => show(true, history.state?.y ?? 0));
+  window.addEventListener("popstate", () => {
+    // A place within the page is another address, but no other page.
+    if (location.pathname + location.search !== shown) show(true, history.state?.y ?? 0);
+  });
   document.addEventListener("click", follow);
   show(false);
 }
@@ -131,6 +136,7 @@ export function setQuery(changes, options = {}) {
   if (url === location.pathname + location.search) return;
   if (options.push) history.pushState(null, "", url);
   else history.replaceState(history.state, "", url);
+  shown = url;
 }
 
 async function show(moved, y = 0) {
@@ -139,6 +145,7 @@ async function show(moved, y = 0) {
   const mine = ++turn;
   leave();
   const path = location.pathname;
+  shown = path + location.search;
   const leavers = [];
   const abort = new AbortController();
   leave = () => {

@@ -16,6 +16,8 @@ import { busy, button, copyable, dialog, emptyState, errorBox, field, setLabel, 
 
 /** More nodes than this are confirmed by typing how many. */
 const MANY = 50;
+/** How the address says that there is no environment: what is empty is left out there. */
+const NONE = "@none";
 /** @type {{value: "deploy"|"task", label: string, needs: string}[]} */
 const TYPES = [
   { value: "deploy", label: "Puppet run", needs: "puppet_agent:run" },
@@ -42,7 +44,8 @@ export default async function page({ main, title, query, onLeave, signal }) {
     const input = h("input", { type: "radio", name: "type", value, checked: value === type, onchange: () => setType(value) });
     return h("label", { class: "segment" }, input, h("span", {}, label));
   });
-  const environment = h("select", {}, h("option", { value: query.get("environment") ?? "production" }, query.get("environment") ?? "production"));
+  const first = query.get("environment") === NONE ? "" : (query.get("environment") ?? "production");
+  const environment = h("select", {}, h("option", { value: first }, first));
   const environmentField = field({ label: "Environment", control: environment });
   const task = h("input", { list: "tasks", autocomplete: "off", autocapitalize: "none", spellcheck: "false", value: query.get("task") ?? "", placeholder: "module::task" });
   const tasks = h("datalist", { id: "tasks" });
@@ -207,7 +210,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   function keepInAddress() {
     const nodes = where.query();
     if (nodes.nodes === "@kept") keepNodes(where.scope().nodes);
-    setQuery({ ...nodes, ...how.query(), type: type === "deploy" ? null : type, task: type === "task" ? task.value.trim() : null, environment: environment.value === "production" ? null : environment.value, when: time.later() ? "later" : null });
+    setQuery({ ...nodes, ...how.query(), type: type === "deploy" ? null : type, task: type === "task" ? task.value.trim() : null, environment: environment.value === "production" ? null : environment.value || NONE, when: time.later() ? "later" : null });
   }
 
   /** Whether all is there; says at the fields what is not. */
