@@ -2,7 +2,7 @@
 
 use actix_web::web;
 use bunraku_actors::handle::{NodeStanding, Standing};
-use bunraku_actors::model::{CertName, JobId, JobKind};
+use bunraku_actors::model::{CertName, JobId, JobKind, NodeState};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobRecord, NodeQuery, NodeRecord};
 use serde_json::{Value, json};
 
@@ -140,7 +140,10 @@ fn outcome(job: &JobRecord, record: &NodeRecord) -> Value {
     let text = match record.cause {
         Some(_) if record.message.is_empty() => format!("it is {} since {at}", record.state.name()),
         Some(_) => format!("{} ({at})", record.message),
-        None => format!("it {} at {at}; no job that is not over has it", past(record.state.name())),
+        None if record.state == NodeState::Finished => {
+            format!("it finished its last run at {at}; no job that is not over has it")
+        }
+        None => format!("it is {} since {at}", record.state.name()),
     };
     json!({
         "job": job.id.to_string(),
@@ -149,8 +152,4 @@ fn outcome(job: &JobRecord, record: &NodeRecord) -> Value {
         "text": text,
         "details": { "timestamp": at },
     })
-}
-
-fn past(state: &'static str) -> &'static str {
-    if state == "finished" { "finished its last run" } else { state }
 }

@@ -10,7 +10,7 @@ use super::plan::{check_wrapped, plan_name};
 use super::time as times;
 use crate::api::error::ApiError;
 use crate::api::records::{ScheduleKind, ScheduleSpec};
-use crate::api::schedule::Recurrence;
+use crate::api::schedule::{BadCron, Recurrence};
 
 /// The longest interval and the latest first turn: a hundred years, far from the end of what times can hold.
 const FAR: u64 = 100 * 365 * 86_400;
@@ -169,7 +169,10 @@ fn schedule(body: &Object, now: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, 
         Some(cron) => cron,
     };
     // What never comes, and what cannot be read, is refused here.
-    let first = recurrence.first(start).map_err(|error| ApiError::invalid("schedule.cron", error.to_string()))?;
+    let first = recurrence.first(start).map_err(|error| {
+        let key = if matches!(error, BadCron::Zone(_)) { "schedule.timezone" } else { "schedule.cron" };
+        ApiError::invalid(key, error.to_string())
+    })?;
     Ok(Some((first.unwrap_or(start), recurrence)))
 }
 

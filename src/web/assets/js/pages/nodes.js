@@ -132,7 +132,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
     run.disabled = shown.length === 0;
     list.show(shown);
     if (shown.length > 0) replace(empty);
-    else if (nodes.length === 0) replace(empty, emptyState("No node has ever connected", "Point the agents of your nodes at this service: docs/agents.md tells how, for pxp-agent and for bunraku's own."));
+    else if (nodes.length === 0) replace(empty, emptyState("No node is connected, and none of the newest jobs had one", "Point the agents of your nodes at this service: docs/quickstart.md tells how."));
     else replace(empty, emptyState("No node matches", "Look for another name, or show all.", button("Show all nodes", { onclick: showAll })));
   }
 
