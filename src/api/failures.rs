@@ -65,7 +65,7 @@ type Flat = BTreeMap<String, String>;
 async fn facts(directory: &Arc<dyn Directory>, nodes: &[&CertName]) -> Result<Vec<Flat>, ApiError> {
     let names: Vec<CertName> = nodes.iter().map(|node| (*node).clone()).collect();
     let found = directory.facts(&names).await?;
-    Ok(found.values().map(|facts| flat(facts)).collect())
+    Ok(found.values().map(flat).collect())
 }
 
 fn flat(facts: &Value) -> Flat {

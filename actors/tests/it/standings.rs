@@ -8,7 +8,7 @@ use crate::support::{Service, World, seconds, settled};
 
 /// Where a node stands in its only job.
 async fn standing(service: &Service<'_>, node: &CertName) -> Standing {
-    let mut all = service.engine.standings(node).await.unwrap();
+    let mut all = service.engine.standings(node).await.expect("the engine answers");
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0).standing
 }
