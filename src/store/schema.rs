@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/005_retention.sql"),
     include_str!("migrations/006_beside_jobs.sql"),
     include_str!("migrations/007_secrets.sql"),
+    include_str!("migrations/008_descriptions.sql"),
 ];
 
 /// The write-ahead log is cut back to this after a burst.

@@ -189,7 +189,8 @@ pub struct JobQuery {
     pub owner: Option<String>,
     /// The environment's name; `""` for jobs without one.
     pub environment: Option<String>,
-    /// A part of the task's name, the owner's login, the environment's name or the number, in whatever case.
+    /// A part of the task's name, the owner's login, the environment's name, the description or the number, in whatever
+    /// case.
     pub search: Option<String>,
 }
 

@@ -114,7 +114,7 @@ pub(in crate::store) fn specs_of(
 
 /// Texts of a job by which people look for it, on lines of their own.
 const SEARCH: &str =
-    "instr(lower(ifnull(task, '') || char(10) || owner || char(10) || environment || char(10) || id), ?) > 0";
+    "instr(lower(concat_ws(char(10), task, owner, environment, id, description)), ?) > 0";
 
 /// Conditions with their values, in the same order.
 #[derive(Default)]

@@ -78,8 +78,8 @@ impl Group<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO jobs \
-                 (id, kind, task, environment, owner, state, counts, causes, changed_at, plan_job) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8, ?9)",
+                 (id, kind, task, environment, owner, state, counts, causes, changed_at, plan_job, description) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}', ?8, ?9, ?10)",
             )?
             .execute(params![
                 Db(id),
@@ -90,7 +90,8 @@ impl Group<'_> {
                 Db(job.first_state),
                 Db(counts),
                 Db(header.created_at),
-                header.origin.plan.map(Db)
+                header.origin.plan.map(Db),
+                header.description
             ])?;
         self.connection
             .prepare_cached("INSERT INTO job_specs (job, header, spec) VALUES (?1, ?2, ?3)")?

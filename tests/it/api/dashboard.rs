@@ -259,6 +259,7 @@ async fn jobs_are_found_by_what_people_look_for() {
     assert_eq!(found("state=stopped").await, ["3"]);
     assert_eq!(found("search=2&order_by=name").await, ["2"]);
     assert_eq!(found("search=PRODUCTION&order_by=name").await, found("environment=production&order_by=name").await);
+    assert_eq!(found("search=ROLL%20out&order_by=name").await, ["1"], "by what somebody wrote about it");
     assert_eq!(found("owner=nobody-has-this-name").await, Vec::<String>::new());
     assert_eq!(viewer.get("/orchestrator/v1/jobs?state=tired").await.status, 400);
     let short = viewer.get("/orchestrator/v1/jobs?short=true").await.json();

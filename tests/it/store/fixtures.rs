@@ -13,7 +13,7 @@ use bunraku_actors::ports::{JobStore, Write};
 use super::builders::*;
 use super::durable::assert_consistent;
 
-const SCHEMAS: [u32; 2] = [1, 6];
+const SCHEMAS: [u32; 3] = [1, 6, 8];
 
 fn fixture(schema: u32) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/fixtures/schema-{schema}.db"))
