@@ -25,6 +25,8 @@ use super::state::State;
 use super::types::{Job, short};
 use super::{Answer, ApiError, jobs};
 
+/// What is sent when there is nothing to tell.
+pub(super) const BEAT: &[u8] = b"event: beat\ndata: {}\n\n";
 /// How long changes of a job are gathered before they are told.
 const GATHERED: Duration = Duration::from_millis(500);
 /// How often it is looked how many nodes are connected.
@@ -87,6 +89,7 @@ pub(super) async fn changes(req: HttpRequest, state: web::Data<State>, Viewer(ca
         changed: BTreeSet::new(),
         told: BTreeMap::new(),
         connected: None,
+        changes: 0,
         gathered_at: now,
         count_at: now,
         comment_at: now + state.options.sse_comment,
@@ -108,7 +111,10 @@ struct Watcher {
     changed: BTreeSet<JobId>,
     /// What was told last of a job that is not over: some changes of it have no event.
     told: BTreeMap<JobId, Value>,
-    connected: Option<usize>,
+    /// How many sessions there are, and the number of the newest.
+    connected: Option<(usize, u64)>,
+    /// How often that changed.
+    changes: u64,
     gathered_at: Instant,
     count_at: Instant,
     comment_at: Instant,
@@ -136,7 +142,7 @@ impl Watcher {
             }
             if now >= self.comment_at {
                 self.comment_at = now + self.state.options.sse_comment;
-                return Ok(Some((Bytes::from_static(b": still here\n\n"), self)));
+                return Ok(Some((Bytes::from_static(BEAT), self)));
             }
             self.wait().await;
         }
@@ -147,9 +153,14 @@ impl Watcher {
         let mut text = String::new();
         if now >= self.count_at {
             self.count_at = now + COUNTED;
-            let connected = self.state.orchestrator.transport().connections().len();
-            if self.connected.replace(connected) != Some(connected) {
-                text.push_str(&format!("event: inventory\ndata: {}\n\n", json!({ "connected": connected })));
+            let connections = self.state.orchestrator.transport().connections();
+            // Numbers of sessions only grow: the newest tells of a coming, the count of a going.
+            let newest = connections.iter().map(|connection| connection.generation).max().unwrap_or_default();
+            let seen = (connections.len(), newest);
+            if self.connected.replace(seen) != Some(seen) {
+                self.changes += 1;
+                let shown = json!({ "connected": connections.len(), "changed": self.changes });
+                text.push_str(&format!("event: inventory\ndata: {shown}\n\n"));
             }
         }
         if now >= self.gathered_at && !self.changed.is_empty() {
@@ -196,9 +207,8 @@ impl Watcher {
             _ = self.closing.changed() => {}
             batch = self.feed.recv() => match batch {
                 Ok(events) => self.changed.extend(events.iter().map(|event| event.job)),
-                // Whatever changed meanwhile goes on or is over: both are told again.
-                Err(RecvError::Lagged(_)) => self.changed.extend(self.told.keys()),
-                Err(RecvError::Closed) => self.over = true,
+                // Which jobs were missed is not known: whoever comes back reads the list anew.
+                Err(RecvError::Lagged(_) | RecvError::Closed) => self.over = true,
             },
             () = tokio::time::sleep_until(wake) => {}
         }

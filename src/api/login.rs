@@ -135,9 +135,21 @@ pub(super) async fn open_session(req: HttpRequest, state: web::Data<State>, body
     };
     let caller = by_token(&state, session.token()).await?;
     audit::note(&req, "login", &caller.token.login);
+    end_earlier(&req, &state).await?;
     let mut answer = ok(&WhoAmI::from(&caller))?;
     set_cookie(&mut answer, &session.cookie())?;
     Ok(answer)
+}
+
+/// Ends the session that the browser had before: it has one at a time.
+async fn end_earlier(req: &HttpRequest, state: &State) -> Result<(), ApiError> {
+    let earlier = req.extensions().get::<Browser>().and_then(|browser| browser.session.clone());
+    if let Some(earlier) = earlier.filter(|earlier| earlier.made_here)
+        && let Ok(caller) = by_token(state, earlier.token()).await
+    {
+        state.accounts.revoke_token(caller.token.id, state.now()).await?;
+    }
+    Ok(())
 }
 
 fn set_cookie(answer: &mut HttpResponse, cookie: &str) -> Result<(), ApiError> {

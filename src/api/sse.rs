@@ -94,7 +94,7 @@ pub(super) fn streaming(chunks: impl Stream<Item = Result<Bytes, StoreError>> + 
 
 fn last_event_id(req: &HttpRequest) -> Result<Option<EventSeq>, ApiError> {
     let Some(value) = req.headers().get("Last-Event-ID") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let text = value.to_str().unwrap_or("what is no text").trim();
     if text.is_empty() {
         return Ok(None);
     }
@@ -186,6 +186,8 @@ impl Follower {
                 Of::All(_) => true,
             };
             if !followed || event.seq < self.cursor {
+                // Nothing more is to come, also for who waits beyond the end.
+                self.over |= followed && event.kind.is_last() && !matches!(self.of, Of::All(_));
                 continue;
             }
             let told_without = matches!(self.of, Of::Brief(_)) && event.cause.is_none();
@@ -242,7 +244,9 @@ impl Follower {
             () = tokio::time::sleep_until(next_timer) => {
                 if Instant::now() >= self.next_comment {
                     self.next_comment = Instant::now() + self.state.options.sse_comment;
-                    return Some(Bytes::from_static(b": still here\n\n"));
+                    // Pages must hear it to know that all is well; comments are kept from them.
+                    let brief = matches!(self.of, Of::Brief(_));
+                    return Some(Bytes::from_static(if brief { brief::BEAT } else { b": still here\n\n" }));
                 }
             }
         }

@@ -21,6 +21,8 @@ use super::state::State;
 
 /// What stands before the API's path.
 const PREFIX: &str = "/ui";
+/// What there is behind it.
+const BEHIND: [&str; 2] = ["/orchestrator/", "/bunraku/v1/"];
 /// The cookie. Browsers take one of this prefix only over TLS, for the whole host, and from nobody else.
 const COOKIE_NAME: &str = "__Host-bunraku";
 /// The header that shows that a script of ours sends the request: no form can, and no other origin may.
@@ -91,7 +93,11 @@ pub(super) fn refusal(req: &ServiceRequest) -> Option<ApiError> {
 }
 
 fn behind(uri: &Uri) -> Option<Uri> {
-    let inner = uri.path_and_query()?.as_str().strip_prefix(PREFIX).filter(|inner| inner.starts_with('/'))?;
+    let inner = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?;
+    // What answers callers on this machine, or nodes, is not for everybody who may look at pages.
+    if !BEHIND.iter().any(|prefix| inner.starts_with(prefix)) {
+        return None;
+    }
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(inner).ok()?);
     Uri::from_parts(parts).ok()
@@ -158,8 +164,7 @@ mod tests {
     fn only_paths_under_ui_are_changed() {
         let inner = |path: &'static str| behind(&Uri::from_static(path)).map(|uri| uri.to_string());
         assert_eq!(inner("/ui/bunraku/v1/jobs?limit=1"), Some("/bunraku/v1/jobs?limit=1".to_owned()));
-        assert_eq!(inner("/ui/ui/x"), Some("/ui/x".to_owned()));
-        for path in ["/ui", "/uix/y", "/", "/orchestrator/ui/x"] {
+        for path in ["/ui", "/uix/y", "/", "/orchestrator/ui/x", "/ui/ui/x", "/ui/metrics", "/ui/livez", "/ui/jobs"] {
             assert_eq!(inner(path), None, "{path}");
         }
     }

@@ -85,14 +85,24 @@ impl Files {
         }
     }
 
-    /// One of them.
+    /// Those that have a file, but no good version of it.
+    pub(super) fn is_broken(&self, name: &EnvironmentName) -> bool {
+        self.shared.snapshot.load().broken(name).is_some()
+    }
+
+    /// One of them. One that has a file without a good version is refused: nobody else may stand in for it, without its
+    /// order and its modules.
     pub(super) async fn environment(&self, name: &EnvironmentName) -> Result<Option<Arc<Environment>>, DirectoryError> {
         let snapshot = self.shared.snapshot_for(name).await?;
+        if let Some(trouble) = snapshot.broken(name) {
+            return Err(unavailable(format!("environment {name} cannot be used: {trouble}")));
+        }
         Ok(snapshot.get(name).map(|loaded| Arc::clone(&loaded.environment)))
     }
 
     /// Whether an environment's file says where its modules are.
     pub(super) async fn names_modules(&self, name: &EnvironmentName) -> Result<bool, DirectoryError> {
+        self.environment(name).await?;
         Ok(self.shared.snapshot_for(name).await?.get(name).is_some_and(|loaded| loaded.names_modules))
     }
 

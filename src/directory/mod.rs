@@ -253,7 +253,16 @@ impl Directory for Sources {
     async fn environments(&self) -> Result<Vec<Arc<Environment>>, DirectoryError> {
         let in_files = self.files.environments()?;
         let Some(server) = &self.puppetserver else { return Ok(in_files) };
-        let mut all: BTreeMap<EnvironmentName, Arc<Environment>> = (*server.environments().await?).clone();
+        let mut all: BTreeMap<EnvironmentName, Arc<Environment>> = match server.environments().await {
+            Ok(known) => (*known).clone(),
+            // What stands in files goes on; that the others are missing stands in the health.
+            Err(error) if !in_files.is_empty() => {
+                tracing::warn!(%error, "environments of puppetserver are not listed");
+                BTreeMap::new()
+            }
+            Err(error) => return Err(error),
+        };
+        all.retain(|name, _| !self.files.is_broken(name));
         all.extend(in_files.into_iter().map(|environment| (environment.name.clone(), environment)));
         Ok(all.into_values().collect())
     }

@@ -1,14 +1,15 @@
 //! PuppetDB: nodes by query, facts for the rules of groups, resource events of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bunraku_actors::model::CertName;
 use bunraku_actors::ports::DirectoryError;
 use reqwest::{Method, StatusCode};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ use crate::tls::TlsError;
 
 /// How long facts are taken for the present ones: agents report every half hour, requests ask many times a second.
 const FRESH: Duration = Duration::from_secs(15);
+/// The most rows of a query that are read; a job has fewer nodes than that.
+const MOST_ROWS: usize = 1_000_000;
 /// Reports of how many runs are asked for together.
 const REPORTS_AT_ONCE: usize = 50;
 
@@ -32,6 +35,8 @@ pub(super) struct PuppetDb {
     remote: Remote,
     /// Locked while they are read, so that many who need them at once ask once.
     facts: Mutex<Option<Known>>,
+    /// When nobody answered last, and why: who waited for that answer does not ask again.
+    unanswered: parking_lot::Mutex<Option<(Instant, DirectoryError)>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,54 @@ struct ReportRow {
     resource_events: Expanded,
 }
 
+/// The certnames of the rows of an answer, read one by one: rows may be many, and have anything else in them.
+struct CertNames(Result<Vec<CertName>, String>);
+
+impl<'de> Deserialize<'de> for CertNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Rows)
+    }
+}
+
+struct Rows;
+
+impl<'de> Visitor<'de> for Rows {
+    type Value = CertNames;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<CertNames, A::Error> {
+        let mut names = Vec::new();
+        while let Some(row) = rows.next_element::<Map<String, Value>>()? {
+            match name_of(&row) {
+                Ok(_) if names.len() == MOST_ROWS => {
+                    while rows.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(CertNames(Err(format!("the query finds more than {MOST_ROWS} rows"))));
+                }
+                Ok(name) => names.push(name),
+                // The rest decides nothing.
+                Err(problem) => {
+                    while rows.next_element::<IgnoredAny>()?.is_some() {}
+                    return Ok(CertNames(Err(problem)));
+                }
+            }
+        }
+        Ok(CertNames(Ok(names)))
+    }
+}
+
+fn name_of(row: &Map<String, Value>) -> Result<CertName, String> {
+    match row.get("certname").and_then(Value::as_str) {
+        Some(name) => CertName::parse(name).map_err(|error| error.to_string()),
+        None => Err(format!(
+            "the rows of the query must have a certname, as those of nodes[certname] {{ }} have; they have {}",
+            row.keys().take(10).map(String::as_str).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
 /// How PuppetDB nests rows of another table.
 #[derive(Debug, Deserialize)]
 struct Expanded {
@@ -68,7 +121,11 @@ struct Expanded {
 
 impl PuppetDb {
     pub(super) fn new(options: RemoteOptions) -> Result<Self, TlsError> {
-        Ok(Self { remote: Remote::new("PuppetDB", options)?, facts: Mutex::default() })
+        Ok(Self {
+            remote: Remote::new("PuppetDB", options)?,
+            facts: Mutex::default(),
+            unanswered: parking_lot::Mutex::default(),
+        })
     }
 
     pub(super) fn remote(&self) -> &Remote {
@@ -80,24 +137,24 @@ impl PuppetDb {
     /// # Errors
     /// [`DirectoryError::Query`] in PuppetDB's own words, also for rows without a certname.
     pub(super) async fn certnames(&self, query: &Value) -> Result<Vec<CertName>, DirectoryError> {
-        let rows: Vec<Map<String, Value>> = self.rows("query", query.clone()).await?;
-        let name = |row: &Map<String, Value>| match row.get("certname").and_then(Value::as_str) {
-            Some(name) => CertName::parse(name).map_err(|error| DirectoryError::Query(error.to_string())),
-            None => Err(DirectoryError::Query(format!(
-                "the rows of the query must have a certname, as those of nodes[certname] {{ }} have; they have {}",
-                row.keys().take(10).map(String::as_str).collect::<Vec<_>>().join(", ")
-            ))),
-        };
-        rows.iter().map(name).collect()
+        let found: CertNames = self.answer("query", query.clone()).await?;
+        found.0.map_err(DirectoryError::Query)
     }
 
     /// What rules look at, of every node that is neither deactivated nor expired.
     pub(super) async fn facts(&self, wanted: &BTreeSet<FactPath>) -> Result<AllFacts, DirectoryError> {
+        let asked = Instant::now();
         let mut known = self.facts.lock().await;
+        if let Some((_, error)) = self.unanswered.lock().as_ref().filter(|(at, _)| *at > asked) {
+            return Err(error.clone());
+        }
         if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < FRESH && known.wanted == *wanted) {
             return Ok(Arc::clone(&known.facts));
         }
-        let facts = Arc::new(self.read_facts(wanted).await?);
+        let read = self.read_facts(wanted).await.inspect_err(|error| {
+            *self.unanswered.lock() = Some((Instant::now(), error.clone()));
+        });
+        let facts = Arc::new(read?);
         *known = Some(Known { read: Instant::now(), wanted: wanted.clone(), facts: Arc::clone(&facts) });
         Ok(facts)
     }
@@ -111,15 +168,17 @@ impl PuppetDb {
         let names = nodes.iter().filter_map(|row| CertName::parse(&row.certname).ok());
         let mut facts: BTreeMap<CertName, NodeFacts> = names.map(|name| (name, NodeFacts::new())).collect();
         if !wanted.is_empty() {
-            let paths: Vec<(Vec<Value>, &FactPath)> = wanted.iter().map(|fact| (fact.in_puppetdb(), fact)).collect();
+            let places = |fact| FactPath::in_puppetdb(fact).into_iter().map(move |path| (path, fact));
+            let paths: Vec<(Vec<Value>, &FactPath)> = wanted.iter().flat_map(places).collect();
             let query =
                 any_of("fact_contents", &["certname", "path", "value"], "path", paths.iter().map(|(path, _)| path));
             for row in self.rows::<FactRow>(ABOUT, query).await? {
-                let fact = paths.iter().find(|(path, _)| *path == row.path).map(|(_, fact)| *fact);
                 // A node that was deactivated between the two questions stays away.
                 let node = CertName::parse(&row.certname).ok().and_then(|name| facts.get_mut(&name));
-                if let (Some(fact), Some(text), Some(node)) = (fact, text_of(&row.value), node) {
-                    node.insert(fact.clone(), text);
+                let (Some(text), Some(node)) = (text_of(&row.value), node) else { continue };
+                // Rules may name one place in several ways.
+                for (_, fact) in paths.iter().filter(|(path, _)| *path == row.path) {
+                    node.insert((*fact).clone(), text.clone());
                 }
             }
         }
@@ -140,7 +199,19 @@ impl PuppetDb {
         Ok(found)
     }
 
-    async fn rows<T: DeserializeOwned>(&self, about: &'static str, query: Value) -> Result<Vec<T>, DirectoryError> {
+    async fn rows<T: DeserializeOwned + Send + 'static>(
+        &self,
+        about: &'static str,
+        query: Value,
+    ) -> Result<Vec<T>, DirectoryError> {
+        self.answer(about, query).await
+    }
+
+    async fn answer<T: DeserializeOwned + Send + 'static>(
+        &self,
+        about: &'static str,
+        query: Value,
+    ) -> Result<T, DirectoryError> {
         let mut question = Question::get(about, "/pdb/query/v4", &[]);
         question.method = Method::POST;
         question.body = Some(json!({ "query": query }));

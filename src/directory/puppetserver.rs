@@ -99,10 +99,11 @@ struct SettingsEntry {
 #[derive(Debug, Deserialize)]
 struct TaskEntry {
     name: String,
+    /// As its author wrote them: of another type than they should be they count as absent.
     #[serde(default)]
-    private: bool,
+    private: Value,
     #[serde(default)]
-    description: Option<String>,
+    description: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -182,8 +183,8 @@ impl Puppetserver {
             .into_iter()
             .filter_map(|entry| {
                 let name = TaskName::parse(&entry.name).ok()?;
-                let description = entry.description.unwrap_or_default();
-                Some(TaskSummary { name, description, private: entry.private })
+                let description = entry.description.as_str().unwrap_or_default().to_owned();
+                Some(TaskSummary { name, description, private: entry.private == Value::Bool(true) })
             })
             .collect();
         listed.sort_by(|one, other| one.name.cmp(&other.name));
@@ -318,7 +319,7 @@ impl Puppetserver {
         Ok(true)
     }
 
-    async fn list<T: DeserializeOwned>(&self, question: Question<'_>) -> Result<T, DirectoryError> {
+    async fn list<T: DeserializeOwned + Send + 'static>(&self, question: Question<'_>) -> Result<T, DirectoryError> {
         let (about, path) = (question.about, question.path.to_owned());
         let read = self.remote.read(question).await.map_err(unavailable)?;
         read.map_err(|answer| unavailable(self.refused(about, &path, &answer)))
@@ -374,7 +375,8 @@ fn checked(name: &TaskName, answer: TaskAnswer) -> Result<RemoteTask, String> {
         if size_bytes > MAX_FILE_BYTES {
             return Err(refuse(&format!("is larger than {MAX_FILE_BYTES} bytes")));
         }
-        if !uri.path.starts_with("/puppet/v3/") || uri.path.split('/').any(|part| part == "..") {
+        let odd = |part: &str| part == ".." || part == "." || part.contains(['%', '\\']);
+        if !uri.path.starts_with("/puppet/v3/") || uri.path.split('/').any(odd) {
             return Err(refuse(&format!("is said to be at {}, which is no place of puppetserver's", uri.path)));
         }
         let path = tasks::served_path(name, &filename).ok_or_else(|| refuse("is not a plain path in a module"))?;

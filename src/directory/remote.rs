@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::https::{self, causes};
@@ -26,6 +27,8 @@ const AT_ONCE: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read: PuppetDB on 100,000 nodes with some facts each.
 const MAX_ANSWER: u64 = 256 << 20;
+/// A longer answer is read where waiting harms nobody.
+const READ_AT_ONCE: usize = 64 << 10;
 /// How much of an answer that is no good is told.
 const TOLD: usize = 500;
 /// What [`Remote::probe`] keeps its trouble under, and everybody who gets no answer.
@@ -176,13 +179,22 @@ impl Remote {
     ///
     /// # Errors
     /// As [`Remote::ask`], and for what is not the JSON that is wanted.
-    pub(super) async fn read<T: DeserializeOwned>(&self, question: Question<'_>) -> Result<Result<T, Answer>, String> {
+    pub(super) async fn read<T: DeserializeOwned + Send + 'static>(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Result<T, Answer>, String> {
         let about = question.about;
         let answer = self.ask(question).await?;
         if answer.status != StatusCode::OK {
             return Ok(Err(answer));
         }
-        let found = answer.json().map_err(|problem| self.broken(about, problem))?;
+        let found = if answer.body.len() > READ_AT_ONCE {
+            let read = spawn_blocking(move || answer.json()).await;
+            read.unwrap_or_else(|error| Err(format!("answered what could not be read: {error}")))
+        } else {
+            answer.json()
+        };
+        let found = found.map_err(|problem| self.broken(about, problem))?;
         self.well(about);
         Ok(Ok(found))
     }

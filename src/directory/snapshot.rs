@@ -85,6 +85,12 @@ impl Snapshot {
         self.sources.contains_key(name)
     }
 
+    /// What is wrong with an environment that has a file, but no good version of it.
+    pub(super) fn broken(&self, name: &EnvironmentName) -> Option<&str> {
+        let source = self.sources.get(name).filter(|source| source.good.is_none())?;
+        Some(source.trouble.as_deref().unwrap_or("its file cannot be read"))
+    }
+
     /// The last good version of an environment.
     pub(super) fn get(&self, name: &EnvironmentName) -> Option<&Loaded> {
         self.sources.get(name)?.good.as_ref()

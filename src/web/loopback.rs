@@ -41,6 +41,8 @@ struct Forward {
     port: u16,
     entry: [u8; 32],
     entered: AtomicBool,
+    /// Somebody logged out: the session is over for good.
+    left: AtomicBool,
     session: SecretString,
 }
 
@@ -60,6 +62,7 @@ pub fn loopback(target: &str, http: reqwest::Client, token: &SecretString) -> io
         port,
         entry: digest(&entry),
         entered: AtomicBool::new(false),
+        left: AtomicBool::new(false),
         session: secret().into(),
     }));
     let app = move || {
@@ -85,7 +88,13 @@ async fn answer(req: HttpRequest, forward: web::Data<Forward>, body: Bytes) -> H
         return plain(StatusCode::FORBIDDEN, "This address is for a browser on this machine.");
     }
     if let Some(entry) = req.path().strip_prefix(ENTRY) {
-        return forward.enter(entry);
+        // Whoever only looks whether a link is good must not use it up.
+        let is_visit = req.method() == Method::GET && !req.headers().contains_key("Sec-Purpose");
+        return if is_visit {
+            forward.enter(entry)
+        } else {
+            plain(StatusCode::METHOD_NOT_ALLOWED, "Open it in a browser.")
+        };
     }
     let known = forward.knows(req.headers());
     if req.path().starts_with("/ui/") {
@@ -94,6 +103,7 @@ async fn answer(req: HttpRequest, forward: web::Data<Forward>, body: Bytes) -> H
             if req.method() == Method::DELETE && req.path() == "/ui/bunraku/v1/session" {
                 let gone = HeaderValue::from_static("bunraku-loopback=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
                 answer.headers_mut().insert(SET_COOKIE, gone);
+                forward.left.store(true, Ordering::Release);
             }
             return answer;
         }
@@ -101,12 +111,22 @@ async fn answer(req: HttpRequest, forward: web::Data<Forward>, body: Bytes) -> H
         let error = serde_json::json!({ "kind": "puppetlabs.rbac/user-unauthenticated", "msg": msg, "details": {} });
         return HttpResponse::Unauthorized().insert_header((CACHE_CONTROL, "no-store")).json(error);
     }
-    let is_page = req.method() == Method::GET && !req.path().starts_with("/orchestrator");
-    if is_page {
+    if is_page(&req) {
         forward.send(&req, Bytes::new(), false).await
     } else {
         plain(StatusCode::NOT_FOUND, "There is no such page.")
     }
+}
+
+/// The pages and what they are made of, and nothing whose path could be read in two ways.
+fn is_page(req: &HttpRequest) -> bool {
+    const PAGES: [&str; 5] = ["/login", "/jobs", "/run", "/nodes", "/schedules"];
+    let path = req.path();
+    let plain = !path.contains("//") && !path.contains("..") && !path.contains(['%', '\\']);
+    let known = path == "/" || path == "/favicon.ico" || path.starts_with("/assets/");
+    let page =
+        PAGES.iter().any(|page| path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    req.method() == Method::GET && plain && (known || page)
 }
 
 fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
@@ -146,7 +166,8 @@ impl Forward {
         let lines = headers.get_all(COOKIE).filter_map(|line| line.to_str().ok());
         let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
         let own = cookies.find(|(name, _)| *name == COOKIE_NAME);
-        own.is_some_and(|(_, value)| digest(value) == digest(self.session.expose_secret()))
+        !self.left.load(Ordering::Acquire)
+            && own.is_some_and(|(_, value)| digest(value) == digest(self.session.expose_secret()))
     }
 
     async fn send(&self, req: &HttpRequest, body: Bytes, known: bool) -> HttpResponse {

@@ -36,6 +36,12 @@ pub struct TypeError {
 }
 
 impl DataType {
+    /// Whether what it takes must not be shown, as a whole or in parts.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        check::has_secrets(self)
+    }
+
     /// Reads a type. Texts of more than 16 KiB, nesting beyond 64 levels and more than 32 patterns are refused.
     ///
     /// # Errors

@@ -50,8 +50,19 @@ fn against(
     }
     let mut secrets = Map::new();
     for (name, about) in declared {
-        let secret = about.get("sensitive") == Some(&Value::Bool(true));
-        let kind = data_type(task, name, about)?;
+        let called_secret = match about.get("sensitive") {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            // Better no run than a secret for all to see.
+            Some(_) => {
+                let reason = format!("parameter {name}: sensitive must be true or false");
+                return Err(DirectoryError::BrokenTask { task: task.name.to_string(), reason }.into());
+            }
+        };
+        // Types may be expensive to build: only those that decide something are.
+        let decides = given.contains_key(name) || (about.get("default").is_none() && !is_optional(about));
+        let kind = if decides { data_type(task, name, about)? } else { None };
+        let secret = called_secret || kind.as_ref().is_some_and(DataType::has_secrets);
         match (given.get(name), &kind) {
             (Some(value), Some(kind)) => {
                 let wrong = |mismatch: crate::datatype::Mismatch| mismatch.describe(name, secret);
@@ -61,7 +72,7 @@ fn against(
             (None, kind) => {
                 if let Some(default) = about.get("default") {
                     given.insert(name.clone(), default.clone());
-                } else if !kind.as_ref().is_some_and(DataType::may_be_missing) {
+                } else if decides && !kind.as_ref().is_some_and(DataType::may_be_missing) {
                     // A parameter without a type takes anything, but must be there.
                     return Err(invalid("params", format!("task {} needs the parameter {name}", task.name)));
                 }
@@ -72,6 +83,11 @@ fn against(
         }
     }
     Ok(Checked { input: given, secrets })
+}
+
+/// Whether a type says at first sight that its parameter may be left out.
+fn is_optional(about: &Value) -> bool {
+    about.get("type").and_then(Value::as_str).is_some_and(|text| text.trim_start().starts_with("Optional["))
 }
 
 /// The type of a parameter, if its metadata has one.

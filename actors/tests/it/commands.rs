@@ -26,6 +26,11 @@ fn world(limits: Limits) -> World {
         ),
         task("secret", json!({ "parameters": { "password": { "type": "String[8]", "sensitive": true } } })),
         task("broken", json!({ "parameters": { "x": { "type": "Enum[a, b  " } } })),
+        task(
+            "typed_secret",
+            json!({ "parameters": { "key": { "type": "Optional[Sensitive[String]]" }, "plain": {} } }),
+        ),
+        task("half_secret", json!({ "parameters": { "key": { "type": "String", "sensitive": "true" } } })),
     ];
     let nodes = names(["a", "b"]);
     let world = World::with_tasks(limits, Build::environment(Vec::new(), nodes.clone()), tasks);
@@ -90,6 +95,23 @@ fn what_is_sensitive_is_neither_shown_nor_repeated() {
         assert!(!kept.contains("hunter2"), "{kept}");
         let options: Value = serde_json::from_str(spec.options.as_text()).unwrap();
         assert_eq!(options, json!({ "params": {}, "sensitive": ["password"] }));
+        assert_eq!(service.end(job).await, JobState::Finished);
+    });
+}
+
+#[test]
+fn a_type_that_is_sensitive_is_enough() {
+    world(settled()).live(async |service| {
+        let mut command = Build::task("typed_secret", names(["a"]), 0);
+        command.params = json!({ "key": "hunter2hunter2", "plain": "x" }).as_object().cloned().unwrap();
+        let job = service.engine.task(command).await.unwrap();
+        let spec = service.world.store.stored(job).await.unwrap().unwrap().spec;
+        let kept = serde_json::to_string(&*spec).unwrap() + &format!("{spec:?}");
+        assert!(!kept.contains("hunter2"), "{kept}");
+        let mut half = Build::task("half_secret", names(["a"]), 0);
+        half.params.insert("key".into(), json!("hunter2"));
+        let refused = service.engine.task(half).await.unwrap_err().to_string();
+        assert_eq!(refused, "task half_secret: parameter key: sensitive must be true or false");
         assert_eq!(service.end(job).await, JobState::Finished);
     });
 }

@@ -37,13 +37,16 @@ impl FactPath {
     }
 
     /// The place as PuppetDB names it: what is trusted is a fact of that name, and elements of arrays have numbers.
-    pub(in crate::directory) fn in_puppetdb(&self) -> Vec<Value> {
-        let keys = self.0.iter().skip(usize::from(self.0.first().is_some_and(|first| first == "fact"))).enumerate();
+    /// Keys that look like numbers may be those of maps as well: then it may be in either of two places.
+    pub(in crate::directory) fn in_puppetdb(&self) -> Vec<Vec<Value>> {
+        let keys = self.0.iter().skip(usize::from(self.0.first().is_some_and(|first| first == "fact")));
+        let as_keys: Vec<Value> = keys.clone().map(|key| Value::from(key.as_str())).collect();
         let inside = |(index, key): (usize, &String)| match key.parse::<u32>() {
             Ok(number) if index > 0 => Value::from(number),
             _ => Value::from(key.as_str()),
         };
-        keys.map(inside).collect()
+        let as_elements: Vec<Value> = keys.enumerate().map(inside).collect();
+        if as_keys == as_elements { vec![as_keys] } else { vec![as_elements, as_keys] }
     }
 }
 

@@ -41,6 +41,7 @@ async fn a_browser_gets_a_cookie_for_a_password_and_loses_it_with_the_log_out() 
     let ask =
         async |method: &str, path: &str| Answer::of(of_page(&nobody, method, path).header("Cookie", &cookie)).await;
     assert_eq!(ask("GET", "/orchestrator/v1/jobs").await.status, 200);
+    assert_eq!(ask("GET", "/metrics").await.status, 404, "only the API is behind /ui");
     let elsewhere = nobody.request("GET", "/orchestrator/v1/jobs").header("Cookie", &cookie);
     assert_eq!(Answer::of(elsewhere).await.status, 401, "outside /ui a cookie means nothing");
     let out = ask("DELETE", "/bunraku/v1/session").await;
@@ -259,7 +260,7 @@ async fn jobs_are_found_by_what_people_look_for() {
     assert_eq!(found("state=stopped").await, ["3"]);
     assert_eq!(found("search=2&order_by=name").await, ["2"]);
     assert_eq!(found("search=PRODUCTION&order_by=name").await, found("environment=production&order_by=name").await);
-    assert_eq!(found("search=ROLL%20out&order_by=name").await, ["1"], "by what somebody wrote about it");
+    assert_eq!(found("search=ROLL%20out&order_by=name").await, all, "by what somebody wrote about it");
     assert_eq!(found("owner=nobody-has-this-name").await, Vec::<String>::new());
     assert_eq!(viewer.get("/orchestrator/v1/jobs?state=tired").await.status, 400);
     let short = viewer.get("/orchestrator/v1/jobs?short=true").await.json();
@@ -278,6 +279,7 @@ async fn the_link_of_a_demo_works_once_and_for_one_browser() {
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
     assert_eq!(status(get("/ui/orchestrator/v1/jobs")).await, 401, "nobody has come by the link");
     assert_eq!(status(get("/enter/somewhere")).await, 403);
+    assert_eq!(status(browser.head(&link)).await, 405, "a look at the link does not use it up");
     let entered = browser.get(&link).send().await.unwrap();
     assert_eq!((entered.status().as_u16(), &entered.headers()["location"]), (303, &"/".parse().unwrap()));
     let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
@@ -290,11 +292,30 @@ async fn the_link_of_a_demo_works_once_and_for_one_browser() {
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Host", "evil.example.com")).await, 403);
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Origin", "http://evil.example.com")).await, 403);
     assert_eq!(status(known("/ui/orchestrator/v1/jobs").header("Sec-Fetch-Site", "cross-site")).await, 403);
-    assert_eq!(status(known("/orchestrator/v1/jobs")).await, 404, "the API itself is not there");
+    for beyond in ["/orchestrator/v1/jobs", "//orchestrator/v1/jobs", "/%6frchestrator/v1/jobs", "/metrics", "/livez"] {
+        assert_eq!(status(known(&format!("{beyond}?token=operator"))).await, 404, "{beyond}");
+    }
     let page = get("/").send().await.unwrap();
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'; script-src"));
     let deploy = || browser.post(format!("{base}/ui/orchestrator/v1/command/deploy")).header("Cookie", &cookie);
     let body = json!({ "environment": "production" });
     assert_eq!(status(deploy().json(&body)).await, 400, "the service asks for its header");
     assert_eq!(status(deploy().json(&body).header("X-Bunraku-CSRF", "1")).await, 202);
+    let out = browser.delete(format!("{base}/ui/bunraku/v1/session")).header("Cookie", &cookie);
+    assert_eq!(status(out.header("X-Bunraku-CSRF", "1").header("Content-Type", "application/json")).await, 204);
+    assert_eq!(status(known("/ui/bunraku/v1/whoami")).await, 401, "the session is over for good");
+}
+
+#[actix_web::test]
+async fn a_stream_from_beyond_the_end_ends_with_its_job() {
+    let world = World::empty().await;
+    let operator = world.operator();
+    let body = json!({ "environment": "production", "scope": { "nodes": ["away.example.com"] } });
+    operator.post("/orchestrator/v1/command/deploy", body).await;
+    let ask = |path: &str| operator.request("GET", path).header("Accept", "text/event-stream").send();
+    let full = ask("/orchestrator/v1/jobs/1/events?start=1000000").await.unwrap();
+    let brief = ask("/bunraku/v1/jobs/1/events?start=1000000").await.unwrap();
+    operator.post("/orchestrator/v1/command/stop", json!({ "job": "1" })).await;
+    assert_eq!(full.text().await.unwrap(), "");
+    assert!(!brief.text().await.unwrap().contains("event: node"), "nothing lies beyond the end");
 }

@@ -29,6 +29,16 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) async fn start(puppetserver: Option<&FakeService>, puppetdb: Option<&FakeService>, ca: TestCa) -> Self {
+        Self::start_with(puppetserver, puppetdb, ca, &[]).await
+    }
+
+    /// The same with these files as well.
+    pub(super) async fn start_with(
+        puppetserver: Option<&FakeService>,
+        puppetdb: Option<&FakeService>,
+        ca: TestCa,
+        files: &[(&str, &str)],
+    ) -> Self {
         let root = TempDir::new().unwrap();
         let at = |path: &str| root.path().join(path);
         for path in ["environments", "modules/local/tasks", "groups", "facts"] {
@@ -37,6 +47,9 @@ impl Site {
         fs::write(at("environments/own.yaml"), "nodes: [a]\nmodulepath: [../modules]\n").unwrap();
         fs::write(at("environments/staging.yaml"), "nodes: [b]\n").unwrap();
         fs::write(at("modules/local/tasks/here.sh"), "#!/bin/sh\n").unwrap();
+        for (path, text) in files {
+            fs::write(at(path), text).unwrap();
+        }
         let tls = ca.issue("orchestrator.example.com");
         let remote = |service: &FakeService| RemoteOptions {
             url: service.url.clone(),
@@ -64,7 +77,7 @@ impl Site {
         self.sources.health().into_iter().find(|health| health.source == source).unwrap().trouble
     }
 
-    async fn names(&self) -> Vec<String> {
+    pub(super) async fn names(&self) -> Vec<String> {
         self.sources.environments().await.unwrap().iter().map(|found| found.name.to_string()).collect()
     }
 
@@ -188,6 +201,8 @@ async fn what_would_leave_its_module_is_no_file_of_a_task() {
         ("lab/manifests/x.pp", "/puppet/v3/file_content/tasks/lab/x.sh"),
         ("x.sh", "/puppet-admin-api/v1/x"),
         ("x.sh", "/puppet/v3/../v4/x"),
+        ("x.sh", "/puppet/v3/%2e%2e/%2e%2e/admin"),
+        ("x.sh", "/puppet/v3/..\\..\\admin"),
     ];
     let ca = TestCa::new();
     let turn = Arc::new(AtomicUsize::new(0));
@@ -259,7 +274,7 @@ async fn a_puppetserver_that_answers_again_is_in_trouble_no_more() {
     })
     .await;
     let site = Site::start(Some(&server), None, ca).await;
-    site.sources.environments().await.unwrap_err();
+    site.sources.environment(&environment("production")).await.unwrap_err();
     assert!(site.trouble("puppetserver").is_some());
     down.store(false, Ordering::SeqCst);
     site.sources.environments().await.unwrap();
@@ -293,7 +308,7 @@ async fn nobody_is_asked_who_shows_a_wrong_certificate_or_is_not_there() {
     let (ca, other) = (TestCa::new(), TestCa::new());
     let stranger = FakeService::start(&other.issue("puppet"), puppetserver).await;
     let site = Site::start(Some(&stranger), Some(&stranger), ca).await;
-    let error = site.sources.environments().await.unwrap_err().to_string();
+    let error = site.sources.environment(&environment("production")).await.unwrap_err().to_string();
     assert!(error.contains("certificate"), "{error}");
     assert!(stranger.asked().is_empty());
     let error = site.sources.query(&json!("nodes[certname] { }")).await.unwrap_err();
@@ -305,7 +320,7 @@ async fn nobody_is_asked_who_shows_a_wrong_certificate_or_is_not_there() {
         service.stop().await;
         site
     };
-    let error = gone.sources.environments().await.unwrap_err().to_string();
+    let error = gone.sources.environment(&environment("production")).await.unwrap_err().to_string();
     assert!(error.contains("refused"), "{error}");
     drop(gone.ca);
 }
