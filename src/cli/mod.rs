@@ -157,7 +157,7 @@ pub fn run() -> ExitCode {
         return agent::exec_run(dir);
     }
     let ctx = Context { out: Output::new(cli.format), server: cli.server };
-    match dispatch(&cli.command, &ctx) {
+    match dispatch(&cli.command, &ctx).and_then(|exit| output::lost().map_or(Ok(exit), Err)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             ctx.out.error(&error);

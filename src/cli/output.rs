@@ -5,6 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::error::CliError;
@@ -58,8 +59,7 @@ impl Output {
 
     /// One line of the result.
     pub(crate) fn line(self, text: impl AsRef<str>) {
-        // A reader that hung up has what it wanted.
-        let _ = writeln!(io::stdout().lock(), "{}", text.as_ref());
+        keep(writeln!(io::stdout().lock(), "{}", text.as_ref()));
     }
 
     /// One JSON value, on a line of its own.
@@ -87,6 +87,25 @@ impl Output {
     pub(crate) fn table<const N: usize>(self, header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
         table::lines(header, rows, self.width()).iter().for_each(|line| self.line(line));
     }
+}
+
+/// The first failure to write a result.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Remembers that a result was not written. A reader that hung up has what it wanted.
+pub(crate) fn keep(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        LOST.lock().get_or_insert(error);
+    }
+}
+
+/// Why results were lost, if they were; asked at the end of a command.
+pub(crate) fn lost() -> Option<CliError> {
+    keep(io::stdout().flush());
+    let error = LOST.lock().take()?;
+    Some(CliError::Other(anyhow::anyhow!("the output could not be written: {error}")))
 }
 
 /// Whether colors are unwanted: `NO_COLOR` is set to anything but nothing.

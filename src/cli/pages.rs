@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use super::Cli;
 use super::Context;
 use super::error::CliError;
+use super::output::keep;
 use super::exit::Exit;
 use super::output::counted;
 
@@ -61,8 +62,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
-    // A reader that hung up has what it wanted.
-    let _ = std::io::stdout().lock().write_all(&script);
+    keep(std::io::stdout().lock().write_all(&script));
     Exit::Done
 }
 

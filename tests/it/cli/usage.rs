@@ -124,3 +124,12 @@ fn groups_of_puppet_enterprise_are_taken_over_and_what_is_not_is_told() {
     assert_eq!(nonsense.code, 2);
     assert!(nonsense.stderr.contains("export.json: that is no export"), "{nonsense:?}");
 }
+
+#[test]
+fn results_that_could_not_be_written_are_no_success() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let output = bunraku().args(["completions", "bash"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the output could not be written: No space left on device"), "{said}");
+}
