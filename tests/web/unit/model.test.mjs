@@ -180,3 +180,11 @@ test("the service's clock is told by its freshest event", () => {
   model.takeNode(102, event("node_running", "node00002", NOW - 500_000), NOW);
   assert.equal(model.clock(NOW + 1), NOW - 200_000 + 1, "an old event tells nothing");
 });
+
+test("a node's name is put into its message as it is", () => {
+  const name = "a$&b$$c";
+  const model = new JobModel(gridOf(1, { nodes: { name: [name] } }));
+  model.takeNode(100, event("node_failed", name, NOW, { cause: "run_failed", message: `${name}: Disk full on ${name}` }));
+  assert.equal(model.failures()[0].text, "<node>: Disk full on <node>");
+  assert.equal(model.message(0), `${name}: Disk full on ${name}`);
+});

@@ -130,7 +130,7 @@ export class JobModel {
       const cause = event.cause ? this.#causeOf(event.cause) : -1;
       if (cause >= 0) this.#setCause(at, cause);
       if (state > FINISHED) {
-        const text = event.group ?? (event.message ?? NO_MESSAGE).replaceAll(event.node, NODE);
+        const text = event.group ?? (event.message ?? NO_MESSAGE).replaceAll(event.node, () => NODE);
         this.#join(at, state, cause, text);
       }
     }
@@ -234,7 +234,7 @@ export class JobModel {
    */
   message(at) {
     const group = this.group[at];
-    return group < 0 ? "" : this.groups[group].text.replaceAll(NODE, this.names[at]);
+    return group < 0 ? "" : this.groups[group].text.replaceAll(NODE, () => this.names[at]);
   }
 
   /**
