@@ -70,6 +70,8 @@ export class JobModel {
     this.ahead = null;
     /** Events of nodes that the grid does not have. */
     this.strangers = 0;
+    /** Whether fewer nodes are over than were: the service has come back from a backup. */
+    this.setBack = false;
     this.job = grid.job;
     this.live = grid.live ?? null;
     this.jobState = grid.live?.state ?? grid.job.state;
@@ -165,6 +167,10 @@ export class JobModel {
     const back = this.jobState === "stopping" && (live.state === "running" || live.state === "ready");
     if (!back) this.jobState = live.state;
     if (OVER.has(live.state)) this.ended = true;
+    // An end is final, so only an older record has fewer of them.
+    for (let state = FINISHED; state <= SKIPPED; state += 1) {
+      if (live.counts?.[STATES[state]] < this.counts[state]) this.setBack = true;
+    }
   }
 
   /** How many nodes are over. */

@@ -26,6 +26,8 @@ import { copyable, errorBox } from "../ui.js";
 
 const SECOND = 1_000;
 const WRITE_EVERY = 200;
+/** A view that was taken a moment before the last events looks like an older record: the grid is not read for each of them. */
+const DOUBT_EVERY = 10_000;
 /** As in css/job.css. */
 const ROOM_BESIDE = "(min-width: 1100px)";
 
@@ -46,6 +48,8 @@ class JobPage {
   #reading = false;
   #left = false;
   #pause = pauses();
+  #lost = false;
+  #doubted = -Infinity;
   #shown = null;
   #written = -Infinity;
 
@@ -144,7 +148,9 @@ class JobPage {
 
   async #readAgain() {
     if (this.#reading || this.#left) return;
+    clearTimeout(this.again);
     this.#reading = true;
+    this.#lost = false;
     this.#silence();
     try {
       const grid = await get(`/bunraku/v1/jobs/${this.id}/grid`);
@@ -172,9 +178,15 @@ class JobPage {
     this.element.replaceWith(h("h1", {}, `Job ${this.id}`), errorBox(error, () => location.reload()));
   }
 
-  /** That a connection is lost is said by the frame of all pages. One that will not come back means that the job is over. */
+  /**
+   * That a connection is lost is said by the frame of all pages. One that will not come back means that the job is over; and
+   * after one that was away for longer, the service may be another one, with an older record.
+   */
   #connection(state) {
-    if (state === "over" && !this.#left) this.#over();
+    if (this.#left) return;
+    if (state === "over") this.#over();
+    else if (state === "lost") this.#lost = true;
+    else if (this.#lost) this.#readAgain();
   }
 
   #say(words) {
@@ -183,8 +195,14 @@ class JobPage {
   }
 
   #took(changed) {
-    if (this.#model.strangers > 0) this.#readAgain();
+    if (this.#model.strangers > 0 || this.#doubtful()) this.#readAgain();
     else if (changed && this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw(false));
+  }
+
+  #doubtful() {
+    if (!this.#model.setBack || performance.now() < this.#doubted + DOUBT_EVERY) return false;
+    this.#doubted = performance.now();
+    return true;
   }
 
   /** Draws the nodes that changed, once per frame. */
