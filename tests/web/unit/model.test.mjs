@@ -180,3 +180,25 @@ test("the service's clock is told by its freshest event", () => {
   model.takeNode(102, event("node_running", "node00002", NOW - 500_000), NOW);
   assert.equal(model.clock(NOW + 1), NOW - 200_000 + 1, "an old event tells nothing");
 });
+
+test("a node's name is put into its message as it is", () => {
+  const name = "a$&b$$c";
+  const model = new JobModel(gridOf(1, { nodes: { name: [name] } }));
+  model.takeNode(100, event("node_failed", name, NOW, { cause: "run_failed", message: `${name}: Disk full on ${name}` }));
+  assert.equal(model.failures()[0].text, "<node>: Disk full on <node>");
+  assert.equal(model.message(0), `${name}: Disk full on ${name}`);
+});
+
+test("fewer ends than there were are an older record", () => {
+  const model = new JobModel(gridOf(3));
+  model.takeNode(100, event("node_running", "node00000", NOW));
+  model.takeNode(101, event("node_finished", "node00000", NOW + 1));
+  model.takeLive({ state: "running", counts: { new: 0, ready: 2, running: 0, finished: 1, failed: 0 } });
+  model.takeLive({ state: "running", counts: { new: 0, ready: 1, running: 0, finished: 2, failed: 0 } });
+  model.takeLive({ state: "running", counts: { new: 0 } });
+  assert.equal(model.setBack, false, "one that is ahead of its events is none");
+  model.takeLive({ state: "running", counts: { new: 0, ready: 3, running: 0, finished: 0, failed: 0 } });
+  assert.equal(model.setBack, true);
+  model.load(gridOf(3));
+  assert.equal(model.setBack, false);
+});

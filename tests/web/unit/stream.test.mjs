@@ -14,6 +14,7 @@ globalThis.history = { replaceState: (_state, _title, url) => visited.push(url),
 let sources = [];
 let status = 200;
 globalThis.EventSource = class {
+  static OPEN = 1;
   static CLOSED = 2;
 
   constructor(url) {
@@ -148,4 +149,41 @@ test("a closed stream stays closed", async () => {
   one.close();
   mock.timers.tick(60_000);
   assert.equal(sources.length, 1);
+});
+
+test("a service that beats and falls silent is lost, and is tried again", async () => {
+  const { one, states } = follow();
+  latest().open();
+  latest().send("beat", {});
+  mock.timers.tick(39_000);
+  latest().send("beat", {});
+  mock.timers.tick(39_000);
+  latest().send("node", { n: 1 }, "30");
+  mock.timers.tick(39_000);
+  assert.equal(sources.length, 1, "every event is a sign of life");
+  assert.equal(connection.get(), "live");
+  mock.timers.tick(1000);
+  assert.equal(sources[0].closed, true);
+  assert.equal(connection.get(), "lost");
+  await settled();
+  mock.timers.tick(1000);
+  assert.equal(latest().url, "/ui/bunraku/v1/jobs/7/events?start=31");
+  mock.timers.tick(40_000);
+  await settled();
+  mock.timers.tick(2000);
+  assert.equal(sources.length, 3, "one that does not even answer is tried anew");
+  latest().open();
+  assert.equal(connection.get(), "live");
+  assert.deepEqual(states, ["live", "lost", "live"]);
+  one.close();
+});
+
+test("an older service, which never beats, may be silent", async () => {
+  const { one, states } = follow();
+  latest().open();
+  latest().send("node", { n: 1 }, "5");
+  mock.timers.tick(3_600_000);
+  assert.equal(sources.length, 1);
+  assert.deepEqual(states, ["live"]);
+  one.close();
 });

@@ -10,6 +10,8 @@ const LONGEST_DELAY = 15_000;
 const GAP_MILLISECONDS = 2000;
 /** Who only looks at another tab for a moment keeps the connection. */
 const HIDDEN_MILLISECONDS = 5000;
+/** The service sends a beat every fifteen seconds of silence; two that stay away are an accident, more are a frozen service. */
+const SILENT_MILLISECONDS = 40_000;
 
 /** "live", or "lost" when a stream of the page has been away for more than a moment. */
 export const connection = signal("live");
@@ -27,14 +29,32 @@ const open = new Set();
  * @returns {{close: () => void}}
  */
 export function stream(path, { handlers, onState = () => {} }) {
-  const one = { source: null, timer: 0, gap: 0, delay: FIRST_DELAY, lastId: "", over: false };
+  const one = { source: null, timer: 0, gap: 0, watch: 0, delay: FIRST_DELAY, lastId: "", over: false };
 
   one.connect = () => {
     clearTimeout(one.timer);
     if (one.over || one.source || document.hidden) return;
     const source = new EventSource(PREFIX + from(path, one.lastId));
     one.source = source;
+    // A service that sends no beats may be silent for hours: it is watched from its first beat on. But each answers at once.
+    let beats = false;
+    const alive = () => {
+      clearTimeout(one.watch);
+      if (beats || source.readyState !== EventSource.OPEN) one.watch = setTimeout(silent, SILENT_MILLISECONDS);
+    };
+    const silent = () => {
+      if (document.hidden) return alive();
+      lose();
+      return failed(false);
+    };
+    alive();
+    source.addEventListener("beat", () => {
+      if (one.source !== source) return;
+      beats = true;
+      alive();
+    });
     source.onopen = () => {
+      alive();
       one.delay = FIRST_DELAY;
       healed(one);
       onState("live");
@@ -43,6 +63,7 @@ export function stream(path, { handlers, onState = () => {} }) {
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
         if (one.source !== source) return;
+        alive();
         if (event.lastEventId) one.lastId = event.lastEventId;
         handle(JSON.parse(event.data), event.lastEventId);
       });
@@ -51,6 +72,7 @@ export function stream(path, { handlers, onState = () => {} }) {
 
   one.drop = () => {
     clearTimeout(one.timer);
+    clearTimeout(one.watch);
     one.source?.close();
     one.source = null;
   };
@@ -63,15 +85,16 @@ export function stream(path, { handlers, onState = () => {} }) {
     if (status === 204) return end("over");
     if (status === 401) return end("over", toLogin);
     if (status === 403 || status === 404) return end("over");
-    if (!one.gap) {
-      one.gap = setTimeout(() => {
-        away.add(one);
-        connection.set("lost");
-        onState("lost");
-      }, GAP_MILLISECONDS);
-    }
+    if (!one.gap) one.gap = setTimeout(lose, GAP_MILLISECONDS);
     one.timer = setTimeout(one.connect, one.delay * (0.5 + Math.random()));
     one.delay = Math.min(LONGEST_DELAY, one.delay * 2);
+  }
+
+  function lose() {
+    if (away.has(one)) return;
+    away.add(one);
+    connection.set("lost");
+    onState("lost");
   }
 
   function end(state, then) {

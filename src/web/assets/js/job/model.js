@@ -70,6 +70,8 @@ export class JobModel {
     this.ahead = null;
     /** Events of nodes that the grid does not have. */
     this.strangers = 0;
+    /** Whether fewer nodes are over than were: the service has come back from a backup. */
+    this.setBack = false;
     this.job = grid.job;
     this.live = grid.live ?? null;
     this.jobState = grid.live?.state ?? grid.job.state;
@@ -130,7 +132,7 @@ export class JobModel {
       const cause = event.cause ? this.#causeOf(event.cause) : -1;
       if (cause >= 0) this.#setCause(at, cause);
       if (state > FINISHED) {
-        const text = event.group ?? (event.message ?? NO_MESSAGE).replaceAll(event.node, NODE);
+        const text = event.group ?? (event.message ?? NO_MESSAGE).replaceAll(event.node, () => NODE);
         this.#join(at, state, cause, text);
       }
     }
@@ -165,6 +167,10 @@ export class JobModel {
     const back = this.jobState === "stopping" && (live.state === "running" || live.state === "ready");
     if (!back) this.jobState = live.state;
     if (OVER.has(live.state)) this.ended = true;
+    // An end is final, so only an older record has fewer of them.
+    for (let state = FINISHED; state <= SKIPPED; state += 1) {
+      if (live.counts?.[STATES[state]] < this.counts[state]) this.setBack = true;
+    }
   }
 
   /** How many nodes are over. */
@@ -234,7 +240,7 @@ export class JobModel {
    */
   message(at) {
     const group = this.group[at];
-    return group < 0 ? "" : this.groups[group].text.replaceAll(NODE, this.names[at]);
+    return group < 0 ? "" : this.groups[group].text.replaceAll(NODE, () => this.names[at]);
   }
 
   /**

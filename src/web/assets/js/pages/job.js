@@ -19,16 +19,17 @@ import { nodePanel } from "../job/panel.js";
 import { jobSummary, legend } from "../job/summary.js";
 import { jobTimeline } from "../job/timeline.js";
 import { describeNode } from "../job/words.js";
+import { isFinal, pauses } from "../retry.js";
 import { setQuery } from "../router.js";
 import { stream } from "../stream.js";
-import { copyable } from "../ui.js";
+import { copyable, errorBox } from "../ui.js";
 
 const SECOND = 1_000;
 const WRITE_EVERY = 200;
+/** A view that was taken a moment before the last events looks like an older record: the grid is not read for each of them. */
+const DOUBT_EVERY = 10_000;
 /** As in css/job.css. */
 const ROOM_BESIDE = "(min-width: 1100px)";
-/** Pause before the grid is asked for again when the service was not there. */
-const RETRY_AFTER = 2_000;
 
 /** Shows the job. */
 export default async function page({ params, query, main, title, onLeave }) {
@@ -46,6 +47,9 @@ class JobPage {
   #frame = 0;
   #reading = false;
   #left = false;
+  #pause = pauses();
+  #lost = false;
+  #doubted = -Infinity;
   #shown = null;
   #written = -Infinity;
 
@@ -144,27 +148,45 @@ class JobPage {
 
   async #readAgain() {
     if (this.#reading || this.#left) return;
+    clearTimeout(this.again);
     this.#reading = true;
+    this.#lost = false;
     this.#silence();
     try {
       const grid = await get(`/bunraku/v1/jobs/${this.id}/grid`);
       if (this.#left) return;
+      this.#pause.reset();
       this.#model.load(grid);
       this.#say("");
       this.#draw(true);
       this.#listen();
       if (this.panel.name() !== null) this.panel.changed(this.panel.name());
     } catch (error) {
+      if (this.#left) return;
+      if (isFinal(error)) return this.#give(error);
       this.#say(error instanceof ApiError ? error.message : "The service cannot be reached. This page goes on when it is back.");
-      this.again = setTimeout(() => this.#readAgain(), RETRY_AFTER);
+      this.again = setTimeout(() => this.#readAgain(), this.#pause.next());
     } finally {
       this.#reading = false;
     }
   }
 
-  /** That a connection is lost is said by the frame of all pages. One that will not come back means that the job is over. */
+  /** The job or the right to see it is gone: nothing on the page is true any more. */
+  #give(error) {
+    this.leave();
+    this.title("Trouble");
+    this.element.replaceWith(h("h1", {}, `Job ${this.id}`), errorBox(error, () => location.reload()));
+  }
+
+  /**
+   * That a connection is lost is said by the frame of all pages. One that will not come back means that the job is over; and
+   * after one that was away for longer, the service may be another one, with an older record.
+   */
   #connection(state) {
-    if (state === "over" && !this.#left) this.#over();
+    if (this.#left) return;
+    if (state === "over") this.#over();
+    else if (state === "lost") this.#lost = true;
+    else if (this.#lost) this.#readAgain();
   }
 
   #say(words) {
@@ -173,8 +195,14 @@ class JobPage {
   }
 
   #took(changed) {
-    if (this.#model.strangers > 0) this.#readAgain();
+    if (this.#model.strangers > 0 || this.#doubtful()) this.#readAgain();
     else if (changed && this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw(false));
+  }
+
+  #doubtful() {
+    if (!this.#model.setBack || performance.now() < this.#doubted + DOUBT_EVERY) return false;
+    this.#doubted = performance.now();
+    return true;
   }
 
   /** Draws the nodes that changed, once per frame. */

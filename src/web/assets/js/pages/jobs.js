@@ -5,6 +5,7 @@ import { announce, debounce, h, replace, setText } from "../dom.js";
 import { count, plural, stateLabel } from "../format.js";
 import { icon } from "../icons.js";
 import { JOB_COLUMNS, isOver, jobRow, whatOf } from "../jobs-row.js";
+import { isFinal, pauses } from "../retry.js";
 import { link, setQuery } from "../router.js";
 import { stream } from "../stream.js";
 import { button, countsText, emptyState, errorBox, pager, table } from "../ui.js";
@@ -19,7 +20,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   title("Jobs");
   const filter = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
   let offset = Math.max(0, Number(query.get("offset")) || 0);
-  const view = { rows: new Map(), total: 0, turn: 0, loading: true };
+  const view = { rows: new Map(), total: 0, turn: 0, loading: true, of: "" };
   const connected = link("/nodes?show=connected", { class: "muted" });
   const list = h("div", { class: "table-box jobs" });
   const pages = h("div", {});
@@ -50,7 +51,12 @@ export default async function page({ main, title, query, onLeave, signal }) {
   let opened = 0;
   onLeave(live.close);
   const search = debounce(TYPE_MILLISECONDS, () => load());
-  onLeave(search.cancel);
+  const pause = pauses();
+  let again = 0;
+  onLeave(() => {
+    search.cancel();
+    clearTimeout(again);
+  });
   await load();
 
   /** However many jobs change, the list is drawn once a frame; while it is being read, they wait. */
@@ -72,20 +78,28 @@ export default async function page({ main, title, query, onLeave, signal }) {
 
   async function load() {
     const mine = ++view.turn;
+    clearTimeout(again);
     view.loading = true;
     list.setAttribute("aria-busy", "true");
     const params = new URLSearchParams({ limit: String(PAGE), offset: String(offset), short: "true" });
     for (const name of FILTERS) if (filter[name]) params.set(name, filter[name]);
+    const asked = params.toString();
     try {
-      const answer = await get(`/orchestrator/v1/jobs?${params}`, { signal });
+      const answer = await get(`/orchestrator/v1/jobs?${asked}`, { signal });
       if (mine !== view.turn) return;
+      pause.reset();
       replace(trouble);
       show(answer);
+      view.of = asked;
       view.loading = false;
       flush();
     } catch (error) {
       if (mine !== view.turn || error.name === "AbortError") return;
       replace(trouble, errorBox(error, load));
+      if (!isFinal(error)) again = setTimeout(load, pause.next());
+      // What is shown goes on to live, unless something else was asked for by now.
+      view.loading = view.of !== asked;
+      flush();
     } finally {
       if (mine === view.turn) list.removeAttribute("aria-busy");
     }
