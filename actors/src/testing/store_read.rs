@@ -98,7 +98,9 @@ fn matches(job: &JobRecord, query: &JobQuery) -> bool {
         && query.environment.as_ref().is_none_or(|wanted| wanted == environment)
         && query.search.as_ref().is_none_or(|part| {
             let part = part.to_lowercase();
-            [task, owner, environment, &job.header.description, &job.id.to_string()].iter().any(|text| text.to_lowercase().contains(&part))
+            [task, owner, environment, &job.header.description, &job.id.to_string()]
+                .iter()
+                .any(|text| text.to_lowercase().contains(&part))
         })
 }
 

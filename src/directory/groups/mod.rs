@@ -68,8 +68,8 @@ pub(super) struct Groups {
 impl Groups {
     /// Reads the directory again. One that is not there has no groups.
     pub(super) fn reread(&self, directory: &Path) -> Self {
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
+        let paths = match files(directory) {
+            Ok(paths) => paths,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::default(),
             Err(error) => {
                 let trouble = format!("cannot read the directory {}: {error}", directory.display());
@@ -77,12 +77,9 @@ impl Groups {
             }
         };
         let mut sources = BTreeMap::new();
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-            if !hidden && path.extension().is_some_and(|ending| ending == "yaml") {
-                let source = reread_file(&path, self.sources.get(&path));
-                sources.insert(path, source);
-            }
+        for path in paths {
+            let source = reread_file(&path, self.sources.get(&path));
+            sources.insert(path, source);
         }
         self.then(sources)
     }
@@ -174,6 +171,16 @@ impl Groups {
         let all: Vec<String> = files.chain(self.trouble.iter().cloned()).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
+}
+
+/// What should hold a group each, in no order.
+fn files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_ours = |path: &PathBuf| {
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && path.extension().is_some_and(|ending| ending == "yaml")
+    };
+    let paths = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths.filter(is_ours).collect())
 }
 
 fn reread_file(path: &Path, before: Option<&Source>) -> Source {

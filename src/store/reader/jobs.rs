@@ -113,8 +113,7 @@ pub(in crate::store) fn specs_of(
 }
 
 /// Texts of a job by which people look for it, on lines of their own.
-const SEARCH: &str =
-    "instr(lower(concat_ws(char(10), task, owner, environment, id, description)), ?) > 0";
+const SEARCH: &str = "instr(lower(concat_ws(char(10), task, owner, environment, id, description)), ?) > 0";
 
 /// Conditions with their values, in the same order.
 #[derive(Default)]
