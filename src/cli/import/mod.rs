@@ -1,6 +1,7 @@
 //! `bunraku import`: what was kept in Puppet Enterprise.
 
 mod pe_schedules;
+mod source;
 mod translate;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
+use super::terminal::escaped;
 use crate::app::{ImportError, import_groups};
 
 const GROUP_EXAMPLES: &str = "\
@@ -61,13 +63,13 @@ fn groups(file: &Path, to: &Path, ctx: &Context) -> Result<Exit, CliError> {
         ImportError::Write { .. } => CliError::Other(error.into()),
     })?;
     for (name, path) in &imported.written {
-        ctx.out.line(format!("{name}: {}", path.display()));
+        ctx.out.line(escaped(&format!("{name}: {}", path.display())));
     }
     for (name, what) in &imported.left_behind {
-        ctx.out.note(format!("not taken of {name}: {what}"));
+        ctx.out.note(escaped(&format!("not taken of {name}: {what}")));
     }
     for (name, why) in &imported.refused {
-        ctx.out.note(format!("not taken: {name}: {why}"));
+        ctx.out.note(escaped(&format!("not taken: {name}: {why}")));
     }
     Ok(if imported.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }

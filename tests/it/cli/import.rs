@@ -135,3 +135,51 @@ fn a_file_will_do_and_what_is_wrong_with_the_source_is_told() {
     let before = posts(&ours).len();
     assert_eq!(before, 1, "none of these made anything");
 }
+
+#[test]
+fn entries_that_are_nobody_are_told_by_their_place_and_nothing_is_drawn_on_the_terminal() {
+    let ours = Server::start(|request| match request.target.split(' ').next().unwrap() {
+        // A schedule of ours without a mark: none of them is that one.
+        "GET" => Reply::Json(200, json!({ "items": [{ "name": "1", "userdata": {} }] })),
+        _ => Reply::Json(200, json!({ "scheduled_job": { "id": "u", "name": "2" } })),
+    });
+    let mut rude = original(9, "plan", json!({}));
+    rude["owner"]["login"] = json!("eve\u{1b}[2J\nnot taken: 1");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("jobs.json");
+    let named = original(1, "deploy", json!({ "scope": { "nodes": ["a"] } }));
+    let items = json!([null, 7, {}, { "id": 7, "name": null }, named, rude]);
+    std::fs::write(&file, json!({ "items": items }).to_string()).unwrap();
+    let ended = ours.run(&["import", "pe-schedules", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for place in 1..=4 {
+        let line = format!("not taken: entry {place}: it has neither an id nor a name\n");
+        assert!(ended.stderr.contains(&line), "{ended:?}");
+    }
+    assert!(!ended.stderr.contains("taken before"), "{ended:?}");
+    assert!(ended.stderr.contains("eve\\u{1b}[2J\\nnot taken: 1)"), "{ended:?}");
+    assert!(!ended.stderr.contains('\u{1b}') && ended.stderr.lines().count() == 5, "{ended:?}");
+    assert_eq!(posts(&ours).len(), 1);
+}
+
+#[test]
+fn a_source_that_repeats_itself_or_has_no_end_is_not_asked_for_ever() {
+    let ours = ours();
+    let same = Server::start(|_| {
+        let items = json!([original(1, "deploy", json!({ "scope": { "nodes": ["a"] } })), null]);
+        Reply::Json(200, json!({ "items": items, "pagination": { "total": 1_000_000 } }))
+    });
+    let ended = import(&same, &ours, &[]);
+    assert_eq!((ended.code, same.seen().len()), (1, 2), "{ended:?}");
+    assert!(ended.stderr.contains("2 of 1000000") && ended.stdout.contains("scheduled job 1"), "{ended:?}");
+    let endless = Server::start(|request| {
+        let offset = request.target.split("offset=").nth(1).and_then(|text| text.parse::<u64>().ok()).unwrap();
+        let items: Vec<Value> = (offset..offset + 1000).map(|number| json!({ "id": number.to_string() })).collect();
+        Reply::Json(200, json!({ "items": items, "pagination": { "total": u64::MAX } }))
+    });
+    let ended = import(&endless, &ours, &[]);
+    assert!(ended.code == 1 && ended.stderr.contains("more than 50000"), "{ended:?}");
+    let rude = Server::start(|_| Reply::Json(403, json!({ "kind": "k", "msg": "no\u{1b}]0;x\u{7}" })));
+    let ended = import(&rude, &ours, &[]);
+    assert!(ended.code == 6 && ended.stderr.contains("no\\u{1b}]0;x"), "{ended:?}");
+}
