@@ -1,4 +1,4 @@
-//! `bunraku import pe-schedules`: from a Puppet Enterprise that a test plays into a service that a test plays.
+//! `bunraku import`: from a Puppet Enterprise that a test plays into a service that a test plays.
 
 use std::sync::Arc;
 
@@ -182,4 +182,35 @@ fn a_source_that_repeats_itself_or_has_no_end_is_not_asked_for_ever() {
     let rude = Server::start(|_| Reply::Json(403, json!({ "kind": "k", "msg": "no\u{1b}]0;x\u{7}" })));
     let ended = import(&rude, &ours, &[]);
     assert!(ended.code == 6 && ended.stderr.contains("no\\u{1b}]0;x"), "{ended:?}");
+}
+
+#[test]
+fn groups_are_asked_for_with_the_token_of_puppet_enterprise() {
+    const GROUPS: &str = "/classifier-api/v1/groups";
+    let root = "00000000-0000-4000-8000-000000000000";
+    let pe = Server::start(move |request| {
+        if !request.head.contains("x-authentication: pe-token") {
+            return Reply::Json(401, json!({ "kind": "puppetlabs.rbac/user-unauthenticated", "msg": "who?" }));
+        }
+        let group = |id: u8, name: &str| json!({ "id": format!("10000000-0000-4000-8000-00000000000{id}"), "name": name, "parent": root });
+        Reply::Json(200, json!([group(1, "Web"), group(2, "Web"), group(3, "a\u{1b}[2J\nb")]))
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let import = |address: &str, token: &str| {
+        let mut command = bunraku();
+        command.args(["import", "pe-groups", address, "--to"]).arg(dir.path()).arg("--pe-ca").arg(&pe.ca);
+        Ended::of(command.env("BUNRAKU_PE_TOKEN", token).env("BUNRAKU_TOKEN", "our-token"))
+    };
+    for address in [format!("{}{GROUPS}", pe.url), format!("{}/", pe.url)] {
+        let ended = import(&address, "pe-token");
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stdout.starts_with("Web: ") && ended.stdout.contains("\na\\u{1b}[2J\\nb: "), "{ended:?}");
+        assert_eq!(ended.stderr, "not taken: Web: there is another group of that name\n");
+    }
+    assert!(pe.seen().iter().all(|seen| seen.target == format!("GET {GROUPS}") && !seen.head.contains("our-token")));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    let stranger = import(&pe.url, "another");
+    assert!(stranger.code == 6 && stranger.stderr.contains("who?"), "{stranger:?}");
+    let plain = import("http://primary:4433/classifier-api/v1/groups", "pe-token");
+    assert!(plain.code == 2 && plain.stderr.contains("https://"), "{plain:?}");
 }
