@@ -209,6 +209,10 @@ fn reread_file(path: &Path, before: Option<&Source>) -> Source {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error| format!("cannot be read: {error}");
+    // To open a pipe is to wait for whoever writes to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no plain file".to_owned());
+    }
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut text = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
@@ -306,6 +310,24 @@ mod tests {
         write(directory, "0", WEB, None, json!(["~", "name", "."]));
         assert!(!has(&groups.reread(directory), WEB, "y"), "a copy does not take the place of what was there");
         assert!(Groups::default().reread(&directory.join("none")).trouble().is_none(), "none is no trouble");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_trouble_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        write(directory, "web", WEB, None, json!(["~", "name", "^web"]));
+        let groups = Groups::default().reread(directory);
+        fs::remove_file(directory.join("web.yaml")).unwrap();
+        let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, directory.join("web.yaml"), kind, mode, 0).unwrap();
+        fs::create_dir(directory.join("folder.yaml")).unwrap();
+        let groups = groups.reread(directory);
+        let trouble = groups.trouble().unwrap();
+        for part in ["web.yaml: is no plain file", "folder.yaml: is no plain file"] {
+            assert!(trouble.contains(part), "{trouble}");
+        }
+        assert!(has(&groups, "web", "web1"), "the last good version");
     }
 
     #[test]
