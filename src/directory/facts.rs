@@ -294,8 +294,12 @@ mod tests {
         let few = "a: &a x\nb: [*a, *a]\n";
         assert_eq!(facts_of(few.as_bytes(), false).unwrap(), json!({ "a": "x", "b": ["x", "x"] }));
         let nodes = format!("a: [{}]", "1,".repeat(MAX_YAML_NODES));
-        let list = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(1_000), "*a,".repeat(110));
-        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(90));
+        let list = |times| format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(2_000), "*a,".repeat(times));
+        let text = |times| format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(times));
+        for text in [list(3), text(3)] {
+            assert!(facts_of(text.as_bytes(), false).is_ok(), "{}", &text[..20]);
+        }
+        let (list, text) = (list(90), text(90));
         let aliases = format!("a: &a x\nb: [{}]\n", "*a,".repeat(MAX_ALIASES + 1));
         for (case, text) in [("nodes", nodes), ("list", list), ("text", text), ("aliases", aliases)] {
             assert!(facts_of(text.as_bytes(), false).is_err(), "{case}");
