@@ -12,7 +12,7 @@ use rustix::fs::statvfs;
 use x509_parser::extensions::GeneralName;
 
 use super::backup::DATABASE;
-use super::service::{directory_options, secrets_file};
+use super::service::{directory_options, read_rules, secrets_file};
 use crate::config::Config;
 use crate::directory::Sources;
 use crate::store;
@@ -79,6 +79,7 @@ pub async fn examine(path: &Path) -> Vec<Finding> {
     let mut findings = vec![Finding::good("configuration", format!("{} is well-formed", path.display()))];
     findings.extend(certificates(&config));
     findings.extend(names(&config));
+    findings.push(access(&config));
     findings.extend(data(&config));
     findings.push(service(&config));
     findings.extend(sources(&config).await);
@@ -105,6 +106,18 @@ fn certificates(config: &Config) -> Vec<Finding> {
     } else {
         let advice = "ssl.cert must be signed by a CA of ssl.ca, good for clients and servers, and not in ssl.crl";
         findings.push(Finding::bad(ABOUT, "the service's own certificate is not accepted by its CA bundle", advice));
+    }
+    // Puppet lets its group read keys.
+    if let Ok(found) = std::fs::metadata(&paths.key)
+        && found.permissions().mode() & 0o007 != 0
+    {
+        let shown = paths.key.display();
+        let text = format!("anybody on this machine may read or change ssl.key, {shown}");
+        findings.push(Finding::bad(
+            ABOUT,
+            text,
+            format!("chmod o= {shown}; better get a new key and certificate as well"),
+        ));
     }
     let now = Utc::now();
     for (file, end) in tls::expiries(&paths).unwrap_or_default() {
@@ -158,6 +171,20 @@ fn alternative_name(name: &GeneralName<'_>) -> Option<String> {
             Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| Ipv6Addr::from(bytes).to_string()),
         },
         _ => None,
+    }
+}
+
+/// The roles, as the service reads them when it starts.
+fn access(config: &Config) -> Finding {
+    const ABOUT: &str = "access";
+    let shown = config.access_file.display();
+    match read_rules(&config.access_file) {
+        Ok(_) if config.access_file.exists() => Finding::good(ABOUT, format!("{shown} can be used")),
+        Ok(_) => Finding::good(ABOUT, format!("there is no {shown}: tokens have the roles that are always there")),
+        Err(error) => {
+            let advice = "correct it: the service does not start with it, and one that runs keeps what it had";
+            Finding::bad(ABOUT, error.to_string(), advice)
+        }
     }
 }
 

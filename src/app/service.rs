@@ -334,7 +334,7 @@ fn bind(key: &'static str, value: &str) -> Result<(TcpListener, SocketAddr), Sta
 }
 
 /// The rules of a file; those that are always there when it is not.
-fn read_rules(path: &Path) -> Result<Rules, StartError> {
+pub(super) fn read_rules(path: &Path) -> Result<Rules, StartError> {
     let refused = |reason: String| StartError::Access { path: path.to_owned(), reason };
     match std::fs::read_to_string(path) {
         Ok(text) => Rules::parse(&text).map_err(|error| refused(error.to_string())),

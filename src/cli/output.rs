@@ -77,7 +77,8 @@ impl Output {
         if self.is_json() {
             return self.note(error.to_json().to_string());
         }
-        self.note(format!("bunraku: {error}"));
+        // Servers have their part in it.
+        self.note(format!("bunraku: {}", terminal::escaped_lines(&error.to_string())));
         if let Some(hint) = error.hint() {
             self.note(format!("  next: {hint}"));
         }

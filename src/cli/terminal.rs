@@ -59,6 +59,31 @@ pub(crate) fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
+/// A text with what a terminal would obey, line ends included, written out (`\\n`, `\\u{1b}`): nothing is lost that somebody
+/// may have to look for.
+pub(crate) fn escaped(text: &str) -> String {
+    escaped_but(text, |_| false)
+}
+
+/// As [`escaped`], and line ends stay.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    escaped_but(text, |char| char == '\n')
+}
+
+fn escaped_but(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        // Those that turn the direction of writing make a text look like another one.
+        let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (char.is_control() || turns) && !stays(char) {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
 /// How many columns a text takes.
 pub(crate) fn width_of(text: &str) -> usize {
     text.width()
@@ -134,5 +159,12 @@ mod tests {
             let line = cut(&one_line(&text), width);
             prop_assert!(width_of(&line) <= width && !line.contains(char::is_control), "{:?}", line);
         }
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_written_out() {
+        assert_eq!(escaped("Web Ω: \"x\"\\"), "Web Ω: \"x\"\\");
+        assert_eq!(escaped("a\u{1b}[2J\r\nb\u{9b}\u{202e}"), "a\\u{1b}[2J\\r\\nb\\u{9b}\\u{202e}");
+        assert_eq!(escaped_lines("a\u{7}\nb"), "a\\u{7}\nb");
     }
 }

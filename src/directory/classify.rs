@@ -20,7 +20,9 @@ use super::puppetdb::AllFacts;
 pub(super) struct Classifier {
     groups_dir: PathBuf,
     facts: FactFiles,
-    /// As read last.
+    /// Held while the groups are read: one reading at a time, so that an older one never replaces a newer one.
+    reading: Mutex<()>,
+    /// As read last. Held for moments only: whoever asks what is wrong must not wait for the disk.
     groups: Mutex<Arc<Groups>>,
 }
 
@@ -62,7 +64,8 @@ impl fmt::Debug for FactsOfAgent {
 impl Classifier {
     /// Reads the groups for the first time.
     pub(super) fn open(groups_dir: PathBuf, facts_dir: Option<PathBuf>) -> Self {
-        let classifier = Self { groups_dir, facts: FactFiles::new(facts_dir), groups: Mutex::default() };
+        let facts = FactFiles::new(facts_dir);
+        let classifier = Self { groups_dir, facts, reading: Mutex::default(), groups: Mutex::default() };
         classifier.groups();
         classifier
     }
@@ -74,10 +77,11 @@ impl Classifier {
 
     /// The groups as their files say now.
     pub(super) fn groups(&self) -> Arc<Groups> {
-        // One reading at a time, so that an older one never replaces a newer one.
-        let mut groups = self.groups.lock();
-        *groups = Arc::new(groups.reread(&self.groups_dir));
-        Arc::clone(&groups)
+        let _alone = self.reading.lock();
+        let before = Arc::clone(&self.groups.lock());
+        let groups = Arc::new(before.reread(&self.groups_dir));
+        *self.groups.lock() = Arc::clone(&groups);
+        groups
     }
 
     /// Groups and facts as their files say now.
@@ -135,4 +139,20 @@ fn groups_that_fit(groups: &Groups, wanted: &[Pattern]) -> Vec<Uuid> {
         wanted.iter().any(|pattern| pattern.matches(&id) || pattern.matches(&group.name))
     };
     groups.all().iter().filter(fits).map(|group| group.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_for_trouble_waits_for_no_reading() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("bad.yaml"), "id: [").unwrap();
+        let classifier = Classifier::open(directory.path().to_owned(), None);
+        let _reading = classifier.reading.lock();
+        assert!(classifier.groups_trouble().unwrap().contains("bad.yaml"));
+    }
 }

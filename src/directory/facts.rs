@@ -1,7 +1,8 @@
 //! Facts of nodes from files: `<certname>.yaml` or `.json`, as puppetserver keeps them below its `yaml/facts` (or
 //! `server_data/facts`) when there is no PuppetDB, or plain ones of one's own.
 //!
-//! Only the facts that some group's rule looks at are kept in memory; a file is read again when it looks different.
+//! Only the facts that some group's rule looks at are kept in memory; a file is read again when it looks different, also
+//! one that could not be used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +19,11 @@ use super::groups::FactPath;
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-const MAX_YAML_NODES: usize = 1_000_000;
+/// Of one node: many times what facter and all of a site's own facts come to.
+const MAX_YAML_NODES: usize = 100_000;
+const MAX_YAML_SCALARS: usize = 16 * 1024 * 1024;
+/// Ruby writes a text that stands in several places once.
+const MAX_ALIASES: usize = 1_000;
 
 /// What a file looks like from outside: inode, length, time of change.
 type Look = (u64, u64, i64, i64);
@@ -31,18 +36,38 @@ pub(super) type NodeFacts = BTreeMap<FactPath, String>;
 pub(super) struct FactFiles {
     directory: Option<PathBuf>,
     read: Mutex<Reading>,
+    /// What was wrong at the last reading. Beside it, for whoever asks must not wait for the disk.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
 struct Reading {
     wanted: BTreeSet<FactPath>,
-    nodes: BTreeMap<CertName, (Look, Arc<NodeFacts>)>,
-    trouble: Option<String>,
+    nodes: BTreeMap<CertName, Known>,
+}
+
+/// What is known of a node's file.
+#[derive(Debug, Clone)]
+struct Known {
+    /// As it was read; none of one that another reading may find otherwise, though it looks the same.
+    look: Option<Look>,
+    /// What it said when it could be used last.
+    facts: Option<Arc<NodeFacts>>,
+    problem: Option<String>,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    /// Another time it may be.
+    Now(String),
+    /// Not before it changes.
+    AsItIs(String),
 }
 
 impl FactFiles {
     pub(super) fn new(directory: Option<PathBuf>) -> Self {
-        Self { directory, read: Mutex::default() }
+        Self { directory, read: Mutex::default(), trouble: Mutex::default() }
     }
 
     /// The facts of all nodes that have a file, of those that are wanted. Reads what has changed; blocks on the disk.
@@ -52,13 +77,19 @@ impl FactFiles {
         if reading.wanted != *wanted {
             *reading = Reading { wanted: wanted.clone(), ..Reading::default() };
         }
-        reading.reread(directory);
-        reading.nodes.iter().map(|(name, (_, facts))| (name.clone(), Arc::clone(facts))).collect()
+        let trouble = reading.reread(directory);
+        let mut before = self.trouble.lock();
+        if trouble.is_some() && trouble != *before {
+            tracing::warn!(trouble, "files of facts cannot be used");
+        }
+        *before = trouble;
+        let known = reading.nodes.iter().filter_map(|(name, known)| Some((name.clone(), known.facts.clone()?)));
+        known.collect()
     }
 
     /// What was wrong at the last reading.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.read.lock().trouble.clone()
+        self.trouble.lock().clone()
     }
 
     /// Whether there is a directory of facts.
@@ -68,45 +99,42 @@ impl FactFiles {
 }
 
 impl Reading {
-    fn reread(&mut self, directory: &Path) {
+    /// Reads what looks different, and says what is wrong.
+    fn reread(&mut self, directory: &Path) -> Option<String> {
         let files = match list(directory) {
             Ok(files) => files,
-            Err(error) => {
-                // What was read before stays.
-                self.trouble = Some(format!("cannot read the directory {}: {error}", directory.display()));
-                return;
-            }
+            // What was read before stays.
+            Err(error) => return Some(format!("cannot read the directory {}: {error}", directory.display())),
         };
-        let mut troubles = Vec::new();
         let mut before = std::mem::take(&mut self.nodes);
         for (name, (path, look)) in files {
             let known = before.remove(&name);
-            if let Some(known) = known.as_ref().filter(|(seen, _)| *seen == look) {
-                self.nodes.insert(name, known.clone());
-                continue;
-            }
-            match read(&path) {
-                Ok(facts) => {
-                    let found = self.wanted.iter().filter_map(|fact| Some((fact.clone(), fact.find(&facts)?)));
-                    self.nodes.insert(name, (look, Arc::new(found.collect())));
-                }
-                Err(problem) => {
-                    troubles.push(format!("{}: {problem}", path.display()));
-                    // Looked at again next time: it may just be being written.
-                    if let Some((_, facts)) = known {
-                        self.nodes.insert(name, ((0, 0, 0, 0), facts));
-                    }
-                }
-            }
+            let known = match known {
+                Some(known) if known.look == Some(look) => known,
+                other => self.fresh(&path, look, other.and_then(|known| known.facts)),
+            };
+            self.nodes.insert(name, known);
         }
-        let shown = troubles.first().map(|first| match troubles.len() {
-            1 => first.clone(),
-            many => format!("{first}; and {} more", many - 1),
-        });
-        if shown.is_some() && shown != self.trouble {
-            tracing::warn!(trouble = shown, "files of facts cannot be used");
+        let mut problems = self.nodes.values().filter_map(|known| known.problem.as_ref());
+        let first = problems.next()?.clone();
+        Some(match problems.count() {
+            0 => first,
+            more => format!("{first}; and {more} more"),
+        })
+    }
+
+    /// What a file says now, or what it said before.
+    fn fresh(&self, path: &Path, look: Look, before: Option<Arc<NodeFacts>>) -> Known {
+        let told = |problem| Some(format!("{}: {problem}", path.display()));
+        match read(path) {
+            Ok(facts) => {
+                let found = self.wanted.iter().filter_map(|fact| Some((fact.clone(), fact.find(&facts)?)));
+                Known { look: Some(look), facts: Some(Arc::new(found.collect())), problem: None }
+            }
+            // One that is just being written will look different when it is whole.
+            Err(Unusable::AsItIs(problem)) => Known { look: Some(look), facts: before, problem: told(problem) },
+            Err(Unusable::Now(problem)) => Known { look: None, facts: before, problem: told(problem) },
         }
-        self.trouble = shown;
     }
 }
 
@@ -120,26 +148,42 @@ fn list(directory: &Path) -> io::Result<BTreeMap<CertName, (PathBuf, Look)>> {
             continue;
         };
         let Ok(found) = fs::metadata(&path) else { continue };
-        if found.is_file() {
-            let look = (found.ino(), found.len(), found.ctime(), found.ctime_nsec());
-            files.insert(name, (path, look));
-        }
+        let look = (found.ino(), found.len(), found.ctime(), found.ctime_nsec());
+        files.insert(name, (path, look));
     }
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<Value, String> {
-    let unreadable = |error| format!("cannot be read: {error}");
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
-        return Err(format!("is larger than {MAX_FILE_BYTES} bytes"));
+fn read(path: &Path) -> Result<Value, Unusable> {
+    let unreadable = |error| Unusable::Now(format!("cannot be read: {error}"));
+    let found = fs::metadata(path).map_err(unreadable)?;
+    // To open a pipe is to wait for whoever writes to it.
+    if !found.is_file() {
+        return Err(Unusable::AsItIs("is no plain file".to_owned()));
     }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let value: Value = if path.extension().is_some_and(|ending| ending == "json") {
-        serde_json::from_str(&text).map_err(|error| error.to_string())?
+    if found.len() > MAX_FILE_BYTES {
+        return Err(Unusable::AsItIs(format!("is larger than {MAX_FILE_BYTES} bytes")));
+    }
+    let text = fs::read(path).map_err(unreadable)?;
+    let is_json = path.extension().is_some_and(|ending| ending == "json");
+    facts_of(&text, is_json).map_err(Unusable::AsItIs)
+}
+
+fn facts_of(text: &[u8], is_json: bool) -> Result<Value, String> {
+    let text = std::str::from_utf8(text).map_err(|error| format!("is not UTF-8 text: {error}"))?;
+    let value: Value = if is_json {
+        serde_json::from_str(text).map_err(|error| error.to_string())?
     } else {
-        let budget = serde_saphyr::budget! { max_nodes: MAX_YAML_NODES };
-        let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true, budget: budget };
-        serde_saphyr::from_str_with_options(&text, options).map_err(|error| error.to_string())?
+        let budget = serde_saphyr::budget! {
+            max_nodes: MAX_YAML_NODES,
+            max_aliases: MAX_ALIASES,
+            max_total_scalar_bytes: MAX_YAML_SCALARS,
+        };
+        let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: MAX_YAML_NODES };
+        let options = serde_saphyr::options! {
+            with_snippet: false, strict_booleans: true, budget: budget, alias_limits: aliases,
+        };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?
     };
     // As Puppet writes it, the facts stand below `values`, beside the node's name.
     let facts = match value {
@@ -209,5 +253,56 @@ mod tests {
         fs::remove_dir_all(directory.path()).unwrap();
         assert_eq!(texts(&files, &family).len(), 2);
         assert!(files.trouble().unwrap().contains("cannot read the directory"));
+    }
+
+    #[test]
+    fn a_bad_file_is_read_again_only_when_it_changes_and_asking_for_trouble_waits_for_no_reading() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let family = wanted(&[&["os", "family"]]);
+        let files = FactFiles::new(Some(directory.path().to_owned()));
+        fs::write(file("bad.yaml"), "a: [").unwrap();
+        assert_eq!(texts(&files, &family), []);
+        // Had it been parsed anew, it would say the same as before.
+        let name = CertName::parse("bad").unwrap();
+        files.read.lock().nodes.get_mut(&name).unwrap().problem = Some("as remembered".to_owned());
+        assert_eq!(texts(&files, &family), []);
+        assert_eq!(files.trouble().as_deref(), Some("as remembered"));
+        {
+            let _reading = files.read.lock();
+            assert_eq!(files.trouble().as_deref(), Some("as remembered"));
+        }
+        fs::write(file("bad.yaml"), "os: { family: RedHat }").unwrap();
+        assert_eq!(texts(&files, &family).len(), 1);
+        assert_eq!(files.trouble(), None);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_trouble_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, directory.path().join("web1.yaml"), kind, mode, 0).unwrap();
+        fs::create_dir(directory.path().join("web2.json")).unwrap();
+        let files = FactFiles::new(Some(directory.path().to_owned()));
+        assert_eq!(texts(&files, &wanted(&[&["os"]])), []);
+        let trouble = files.trouble().unwrap();
+        assert!(trouble.contains("web1.yaml: is no plain file; and 1 more"), "{trouble}");
+    }
+
+    #[test]
+    fn a_small_file_cannot_become_large_facts() {
+        let few = "a: &a x\nb: [*a, *a]\n";
+        assert_eq!(facts_of(few.as_bytes(), false).unwrap(), json!({ "a": "x", "b": ["x", "x"] }));
+        let nodes = format!("a: [{}]", "1,".repeat(MAX_YAML_NODES));
+        let list = |times| format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(2_000), "*a,".repeat(times));
+        let text = |times| format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(times));
+        for text in [list(3), text(3)] {
+            assert!(facts_of(text.as_bytes(), false).is_ok(), "{}", &text[..20]);
+        }
+        let (list, text) = (list(90), text(90));
+        let aliases = format!("a: &a x\nb: [{}]\n", "*a,".repeat(MAX_ALIASES + 1));
+        for (case, text) in [("nodes", nodes), ("list", list), ("text", text), ("aliases", aliases)] {
+            assert!(facts_of(text.as_bytes(), false).is_err(), "{case}");
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! `bunraku import pe-schedules`: reads the scheduled jobs of Puppet Enterprise and makes them here, not enabled.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::Utc;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::source::{PeArgs, is_address};
 use super::translate::{MARK, called, is_enabled, origin, translated};
 use crate::cli::Context;
 use crate::cli::answers::text;
@@ -14,22 +14,18 @@ use crate::cli::client::{Client, PAGE, items_of, segment};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::schedule::PATH;
-use crate::cli::settings::{Settings, read_token};
+use crate::cli::terminal::escaped;
+
+/// More than anybody has; who gives more does not end.
+const MOST: usize = 50_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SchedulesArgs {
     /// The address of Puppet Enterprise's orchestrator, or a file with its answer to GET …/environment_jobs
     #[arg(value_name = "URL|FILE")]
     from: String,
-    /// A file that holds the token for Puppet Enterprise
-    #[arg(long, value_name = "FILE")]
-    pe_token_file: Option<PathBuf>,
-    /// That token itself; better kept in a file
-    #[arg(long, env = "BUNRAKU_PE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pe_token: Option<String>,
-    /// CA certificates that Puppet Enterprise's certificate is checked with [default: those of the system]
-    #[arg(long, env = "BUNRAKU_PE_CA", hide_env_values = true, value_name = "FILE")]
-    pe_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pe: PeArgs,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -51,17 +47,25 @@ enum Fate {
 /// # Errors
 /// See [`CliError`]; that one of them cannot be taken is none.
 pub(super) async fn run(args: &SchedulesArgs, ctx: &Context) -> Result<Exit, CliError> {
-    let originals = originals(args, ctx).await?;
+    let (originals, whole) = originals(args, ctx).await?;
     let client = ctx.client().await?;
     let here = client.all(PATH, &[]).await?;
     let mut seen = BTreeSet::new();
-    let mut exit = Exit::Done;
-    for original in originals.iter().filter(|original| seen.insert(origin(original))) {
-        let fate = fate(original, &here, &client, args.dry_run).await?;
+    let mut exit = if whole { Exit::Done } else { Exit::Failed };
+    for (at, original) in originals.iter().enumerate() {
+        let origin = origin(original);
+        let fate = if origin.is_empty() {
+            // Nothing could be told of it later: neither that it was taken, nor which one it was.
+            Fate::Refused("it has neither an id nor a name".to_owned())
+        } else if seen.insert(origin) {
+            fate(original, &here, &client, args.dry_run).await?
+        } else {
+            continue;
+        };
         if matches!(fate, Fate::Refused(_)) {
             exit = Exit::Failed;
         }
-        tell(original, &fate, ctx);
+        tell(at, original, &fate, ctx);
     }
     Ok(exit)
 }
@@ -105,8 +109,8 @@ async fn would_be_taken(body: &Value, client: &Client) -> Result<Value, CliError
     client.get(&path, &[("environment", text(body, "/environment").to_owned())]).await.map(|_| Value::Null)
 }
 
-fn tell(original: &Value, fate: &Fate, ctx: &Context) {
-    let called = called(original);
+fn tell(at: usize, original: &Value, fate: &Fate, ctx: &Context) {
+    let called = escaped(&called(at, original));
     if ctx.out.is_json() {
         let (what, more) = match fate {
             Fate::Taken(number) => ("taken", json!({ "scheduled_job": number })),
@@ -114,7 +118,8 @@ fn tell(original: &Value, fate: &Fate, ctx: &Context) {
             Fate::Disabled => ("not taken", json!({ "reason": "it is disabled there" })),
             Fate::Refused(why) => ("not taken", json!({ "reason": why })),
         };
-        let mut line = json!({ "original": origin(original), "outcome": what });
+        let origin = Some(origin(original)).filter(|origin| !origin.is_empty());
+        let mut line = json!({ "original": origin, "entry": at + 1, "outcome": what });
         if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
             line.extend(more);
         }
@@ -122,19 +127,25 @@ fn tell(original: &Value, fate: &Fate, ctx: &Context) {
     }
     match fate {
         Fate::Taken(Some(number)) => {
+            let number = escaped(number);
             ctx.out.line(format!("{called}: scheduled job {number}; bunraku schedule enable {number}"));
         }
         Fate::Taken(None) => ctx.out.line(format!("{called}: would be taken")),
-        Fate::Known(number) => ctx.out.note(format!("taken before: {called}: scheduled job {number}")),
+        Fate::Known(number) => ctx.out.note(format!("taken before: {called}: scheduled job {}", escaped(number))),
         Fate::Disabled => ctx.out.note(format!("not taken: {called}: it is disabled there")),
-        Fate::Refused(why) => ctx.out.note(format!("not taken: {called}: {why}")),
+        Fate::Refused(why) => ctx.out.note(format!("not taken: {called}: {}", escaped(why))),
     }
 }
 
-/// What is scheduled there.
-async fn originals(args: &SchedulesArgs, ctx: &Context) -> Result<Vec<Value>, CliError> {
-    if args.from.contains("://") {
-        return all_of(&Client::new(&settings(args)?)?).await;
+/// What is scheduled there, and whether that is all that could be asked for.
+async fn originals(args: &SchedulesArgs, ctx: &Context) -> Result<(Vec<Value>, bool), CliError> {
+    if is_address(&args.from) {
+        let (items, total) = all_of(&args.pe.client(&args.from)?).await?;
+        let whole = items.len() >= total;
+        if !whole {
+            ctx.out.note(format!("not taken: Puppet Enterprise gave {} of {total} and then nothing new", items.len()));
+        }
+        return Ok((items, whole));
     }
     let unusable = |reason: String| CliError::Usage(format!("{} cannot be used: {reason}", args.from));
     let bytes = std::fs::read(Path::new(&args.from)).map_err(|error| unusable(error.to_string()))?;
@@ -146,47 +157,37 @@ async fn originals(args: &SchedulesArgs, ctx: &Context) -> Result<Vec<Value>, Cl
     if let Some(total) = total.filter(|total| *total > items.len()) {
         ctx.out.note(format!("the file has {} of {total}; ask for more with ?limit={total}", items.len()));
     }
-    Ok(items)
-}
-
-fn settings(args: &SchedulesArgs) -> Result<Settings, CliError> {
-    if !args.from.starts_with("https://") {
-        return Err(CliError::Usage(format!("the address '{}' does not begin with https://", args.from)));
-    }
-    let (token, token_from) = match (&args.pe_token_file, &args.pe_token) {
-        (Some(path), _) => (read_token(path)?, path.display().to_string()),
-        (None, Some(token)) => (token.trim().to_owned(), "BUNRAKU_PE_TOKEN".to_owned()),
-        (None, None) => {
-            let msg = "a token for Puppet Enterprise is missing: give --pe-token-file or BUNRAKU_PE_TOKEN";
-            return Err(CliError::Usage(msg.to_owned()));
-        }
-    };
-    let url = args.from.trim_end_matches('/').to_owned();
-    Ok(Settings {
-        url,
-        token: Some(SecretString::from(token)),
-        ca: args.pe_ca.clone(),
-        url_from: "the address to import from".to_owned(),
-        token_from: Some(token_from),
-    })
+    Ok((items, true))
 }
 
 fn total(answer: &Value) -> Option<usize> {
     answer.pointer("/pagination/total").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok())
 }
 
-/// Page by page: a server may give less at once than it is asked for.
-async fn all_of(pe: &Client) -> Result<Vec<Value>, CliError> {
+/// Page by page: a server may give less at once than it is asked for. With the number that there should be; one that
+/// says nothing new is not asked again.
+async fn all_of(pe: &Client) -> Result<(Vec<Value>, usize), CliError> {
     let mut items = Vec::new();
+    let mut seen = BTreeSet::new();
     loop {
         let query = [("limit", PAGE.to_string()), ("offset", items.len().to_string())];
         let page = pe.get(PATH, &query).await?;
         let total = total(&page).unwrap_or_default();
         let page = items_of(page)?;
-        let last = page.is_empty();
+        let known = seen.len();
+        seen.extend(page.iter().map(|item| match origin(item) {
+            "" => item.to_string(),
+            origin => origin.to_owned(),
+        }));
+        if seen.len() == known {
+            return Ok((items, total));
+        }
         items.extend(page);
-        if last || items.len() >= total {
-            return Ok(items);
+        if items.len() > MOST {
+            return Err(CliError::Server(format!("{} has more than {MOST} scheduled jobs", pe.url())));
+        }
+        if items.len() >= total {
+            return Ok((items, total));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::answers::text;
 /// Where a scheduled job of ours says which one of Puppet Enterprise it was, in its `userdata`.
 pub(super) const MARK: &str = "pe_scheduled_job";
 
-/// The id of the original, which is its address; its number in an export without addresses.
+/// The id of the original, which is its address; its number in an export without addresses; nothing where it has neither.
 pub(super) fn origin(original: &Value) -> &str {
     match text(original, "/id") {
         "" => text(original, "/name"),
@@ -18,8 +18,11 @@ pub(super) fn origin(original: &Value) -> &str {
     }
 }
 
-/// The number and what it does, for people.
-pub(super) fn called(original: &Value) -> String {
+/// The number and what it does, for people; the place in the list of one that cannot be told from others.
+pub(super) fn called(at: usize, original: &Value) -> String {
+    if origin(original).is_empty() {
+        return format!("entry {}", at + 1);
+    }
     let owner = match text(original, "/owner/login") {
         "" => String::new(),
         login => format!(" of {login}"),
@@ -161,7 +164,14 @@ mod tests {
             "enabled": false,
         });
         assert_eq!(translated(&original(|_| {}), now()), Ok(expected));
-        assert_eq!(called(&original(|_| {})), "7 (task package of alice)");
+        assert_eq!(called(0, &original(|_| {})), "7 (task package of alice)");
+    }
+
+    #[test]
+    fn without_id_and_name_it_is_called_by_its_place() {
+        for nobody in [Value::Null, json!(7), json!({}), json!({ "id": 7, "name": null, "type": "task" })] {
+            assert_eq!((origin(&nobody), called(2, &nobody).as_str()), ("", "entry 3"), "{nobody}");
+        }
     }
 
     #[test]

@@ -68,8 +68,8 @@ pub(super) struct Groups {
 impl Groups {
     /// Reads the directory again. One that is not there has no groups.
     pub(super) fn reread(&self, directory: &Path) -> Self {
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
+        let paths = match files(directory) {
+            Ok(paths) => paths,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::default(),
             Err(error) => {
                 let trouble = format!("cannot read the directory {}: {error}", directory.display());
@@ -77,12 +77,9 @@ impl Groups {
             }
         };
         let mut sources = BTreeMap::new();
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-            if !hidden && path.extension().is_some_and(|ending| ending == "yaml") {
-                let source = reread_file(&path, self.sources.get(&path));
-                sources.insert(path, source);
-            }
+        for path in paths {
+            let source = reread_file(&path, self.sources.get(&path));
+            sources.insert(path, source);
         }
         self.then(sources)
     }
@@ -176,6 +173,16 @@ impl Groups {
     }
 }
 
+/// What should hold a group each, in no order.
+fn files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_ours = |path: &PathBuf| {
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && path.extension().is_some_and(|ending| ending == "yaml")
+    };
+    let paths = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths.filter(is_ours).collect())
+}
+
 fn reread_file(path: &Path, before: Option<&Source>) -> Source {
     let good = before.and_then(|source| source.good.clone());
     let text = match read(path) {
@@ -202,6 +209,10 @@ fn reread_file(path: &Path, before: Option<&Source>) -> Source {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error| format!("cannot be read: {error}");
+    // To open a pipe is to wait for whoever writes to it.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no plain file".to_owned());
+    }
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut text = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
@@ -299,6 +310,24 @@ mod tests {
         write(directory, "0", WEB, None, json!(["~", "name", "."]));
         assert!(!has(&groups.reread(directory), WEB, "y"), "a copy does not take the place of what was there");
         assert!(Groups::default().reread(&directory.join("none")).trouble().is_none(), "none is no trouble");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_trouble_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
+        write(directory, "web", WEB, None, json!(["~", "name", "^web"]));
+        let groups = Groups::default().reread(directory);
+        fs::remove_file(directory.join("web.yaml")).unwrap();
+        let (mode, kind) = (rustix::fs::Mode::RUSR, rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, directory.join("web.yaml"), kind, mode, 0).unwrap();
+        fs::create_dir(directory.join("folder.yaml")).unwrap();
+        let groups = groups.reread(directory);
+        let trouble = groups.trouble().unwrap();
+        for part in ["web.yaml: is no plain file", "folder.yaml: is no plain file"] {
+            assert!(trouble.contains(part), "{trouble}");
+        }
+        assert!(has(&groups, "web", "web1"), "the last good version");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -135,4 +136,23 @@ async fn services_that_do_not_let_us_in_get_their_rules() {
     assert!(rules.contains("method: delete"), "{rules}");
     assert!(told(&findings, "bad puppetdb").contains("orch.example.com stands in its certificate-allowlist"));
     assert!(told(&findings, "ok puppetserver").contains("environments: production"));
+}
+
+#[tokio::test]
+async fn roles_with_which_the_service_does_not_start_and_a_key_that_anybody_reads_are_told() {
+    let home = Home::new();
+    assert!(told(&home.examine().await.0, "ok access").contains("access.yaml can be used"));
+    home.write("access.yaml", "roles: 7\n");
+    let key = home.dir.join("ssl/key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let (findings, code) = home.examine().await;
+    assert_eq!(code, 1);
+    assert!(told(&findings, "bad access").contains("access.yaml"), "{findings:#?}");
+    assert_eq!(told(&findings, "bad certificates"), "", "as Puppet keeps its keys");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::remove_file(home.dir.join("access.yaml")).unwrap();
+    let (findings, code) = home.examine().await;
+    assert_eq!(code, 1);
+    assert!(told(&findings, "bad certificates").contains("chmod o= "), "{findings:#?}");
+    assert!(told(&findings, "ok access").contains("there is no "), "{findings:#?}");
 }

@@ -1,4 +1,4 @@
-//! `bunraku import pe-schedules`: from a Puppet Enterprise that a test plays into a service that a test plays.
+//! `bunraku import`: from a Puppet Enterprise that a test plays into a service that a test plays.
 
 use std::sync::Arc;
 
@@ -134,4 +134,83 @@ fn a_file_will_do_and_what_is_wrong_with_the_source_is_told() {
     assert!(stranger.code == 6 && stranger.stderr.contains("who?"), "{stranger:?}");
     let before = posts(&ours).len();
     assert_eq!(before, 1, "none of these made anything");
+}
+
+#[test]
+fn entries_that_are_nobody_are_told_by_their_place_and_nothing_is_drawn_on_the_terminal() {
+    let ours = Server::start(|request| match request.target.split(' ').next().unwrap() {
+        // A schedule of ours without a mark: none of them is that one.
+        "GET" => Reply::Json(200, json!({ "items": [{ "name": "1", "userdata": {} }] })),
+        _ => Reply::Json(200, json!({ "scheduled_job": { "id": "u", "name": "2" } })),
+    });
+    let mut rude = original(9, "plan", json!({}));
+    rude["owner"]["login"] = json!("eve\u{1b}[2J\nnot taken: 1");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("jobs.json");
+    let named = original(1, "deploy", json!({ "scope": { "nodes": ["a"] } }));
+    let items = json!([null, 7, {}, { "id": 7, "name": null }, named, rude]);
+    std::fs::write(&file, json!({ "items": items }).to_string()).unwrap();
+    let ended = ours.run(&["import", "pe-schedules", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for place in 1..=4 {
+        let line = format!("not taken: entry {place}: it has neither an id nor a name\n");
+        assert!(ended.stderr.contains(&line), "{ended:?}");
+    }
+    assert!(!ended.stderr.contains("taken before"), "{ended:?}");
+    assert!(ended.stderr.contains("eve\\u{1b}[2J\\nnot taken: 1)"), "{ended:?}");
+    assert!(!ended.stderr.contains('\u{1b}') && ended.stderr.lines().count() == 5, "{ended:?}");
+    assert_eq!(posts(&ours).len(), 1);
+}
+
+#[test]
+fn a_source_that_repeats_itself_or_has_no_end_is_not_asked_for_ever() {
+    let ours = ours();
+    let same = Server::start(|_| {
+        let items = json!([original(1, "deploy", json!({ "scope": { "nodes": ["a"] } })), null]);
+        Reply::Json(200, json!({ "items": items, "pagination": { "total": 1_000_000 } }))
+    });
+    let ended = import(&same, &ours, &[]);
+    assert_eq!((ended.code, same.seen().len()), (1, 2), "{ended:?}");
+    assert!(ended.stderr.contains("2 of 1000000") && ended.stdout.contains("scheduled job 1"), "{ended:?}");
+    let endless = Server::start(|request| {
+        let offset = request.target.split("offset=").nth(1).and_then(|text| text.parse::<u64>().ok()).unwrap();
+        let items: Vec<Value> = (offset..offset + 1000).map(|number| json!({ "id": number.to_string() })).collect();
+        Reply::Json(200, json!({ "items": items, "pagination": { "total": u64::MAX } }))
+    });
+    let ended = import(&endless, &ours, &[]);
+    assert!(ended.code == 1 && ended.stderr.contains("more than 50000"), "{ended:?}");
+    let rude = Server::start(|_| Reply::Json(403, json!({ "kind": "k", "msg": "no\u{1b}]0;x\u{7}" })));
+    let ended = import(&rude, &ours, &[]);
+    assert!(ended.code == 6 && ended.stderr.contains("no\\u{1b}]0;x"), "{ended:?}");
+}
+
+#[test]
+fn groups_are_asked_for_with_the_token_of_puppet_enterprise() {
+    const GROUPS: &str = "/classifier-api/v1/groups";
+    let root = "00000000-0000-4000-8000-000000000000";
+    let pe = Server::start(move |request| {
+        if !request.head.contains("x-authentication: pe-token") {
+            return Reply::Json(401, json!({ "kind": "puppetlabs.rbac/user-unauthenticated", "msg": "who?" }));
+        }
+        let group = |id: u8, name: &str| json!({ "id": format!("10000000-0000-4000-8000-00000000000{id}"), "name": name, "parent": root });
+        Reply::Json(200, json!([group(1, "Web"), group(2, "Web"), group(3, "a\u{1b}[2J\nb")]))
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let import = |address: &str, token: &str| {
+        let mut command = bunraku();
+        command.args(["import", "pe-groups", address, "--to"]).arg(dir.path()).arg("--pe-ca").arg(&pe.ca);
+        Ended::of(command.env("BUNRAKU_PE_TOKEN", token).env("BUNRAKU_TOKEN", "our-token"))
+    };
+    for address in [format!("{}{GROUPS}", pe.url), format!("{}/", pe.url)] {
+        let ended = import(&address, "pe-token");
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stdout.starts_with("Web: ") && ended.stdout.contains("\na\\u{1b}[2J\\nb: "), "{ended:?}");
+        assert_eq!(ended.stderr, "not taken: Web: there is another group of that name\n");
+    }
+    assert!(pe.seen().iter().all(|seen| seen.target == format!("GET {GROUPS}") && !seen.head.contains("our-token")));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    let stranger = import(&pe.url, "another");
+    assert!(stranger.code == 6 && stranger.stderr.contains("who?"), "{stranger:?}");
+    let plain = import("http://primary:4433/classifier-api/v1/groups", "pe-token");
+    assert!(plain.code == 2 && plain.stderr.contains("https://"), "{plain:?}");
 }
