@@ -40,9 +40,10 @@ export default async function page({ params, main, title, onLeave, signal }) {
         if (jobs.has(job.name) || !seen.has(job.name)) changed();
         seen.add(job.name);
       },
-      inventory({ connected }) {
-        if (told !== null && told !== connected) changed();
-        told = connected;
+      inventory({ connected, changed: times = null }) {
+        const now = `${times} ${connected}`;
+        if (told !== null && told !== now) changed();
+        told = now;
       },
     },
     onState: (now) => now === "live" && opened++ > 0 && changed(),
