@@ -50,6 +50,18 @@ test("texts become values, and what cannot be sent is told", () => {
   }
 });
 
+test("numbers are what people write as such", () => {
+  assert.deepEqual([" 12 ", "+7", "-3", "007"].map((text) => valueOf(control("Integer"), text)), [12, 7, -3, 7]);
+  assert.deepEqual(["1.5", "-.5", "2.", "1e3", " 4 "].map((text) => valueOf(control("Float"), text)), [1.5, -0.5, 2, 1000, 4]);
+  for (const text of [" ", "0x10", "1e3", "1.0", "1_000", "Infinity", "9007199254740993", "-9007199254740993"]) {
+    assert.throws(() => valueOf(control("Integer"), text), BadValue, `Integer ${text}`);
+  }
+  for (const text of [" ", ".", "0b1", "NaN", "1e999", "1,5", "9007199254740993"]) {
+    assert.throws(() => valueOf(control("Numeric"), text), BadValue, `Numeric ${text}`);
+  }
+  assert.throws(() => valueOf(control("Integer"), "9007199254740993"), /exact up to 9007199254740991/);
+});
+
 const WISH = { type: "task", environment: "production", scope: { nodes: ["a"] }, task: "demo::greet", params: { greeting: "it's", pin: 7 }, sensitive: ["pin"], options: { concurrency: 2, description: "why" }, schedule: null };
 
 test("a wish becomes the call of the command", () => {
