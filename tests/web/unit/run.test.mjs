@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { keepNodes, keptNodes, namesIn } from "../../../src/web/assets/js/node-set.js";
 import { callOf, commandBody, curlOf, fieldOf, taskPath } from "../../../src/web/assets/js/run/request.js";
-import { BadValue, controlFor, parseType, valueOf } from "../../../src/web/assets/js/run/types.js";
+import { BadValue, controlFor, openly, parametersOf, parseType, valueOf } from "../../../src/web/assets/js/run/types.js";
 
 const control = (type, more = {}) => controlFor({ type, ...more });
 
@@ -60,6 +60,23 @@ test("numbers are what people write as such", () => {
     assert.throws(() => valueOf(control("Numeric"), text), BadValue, `Numeric ${text}`);
   }
   assert.throws(() => valueOf(control("Integer"), "9007199254740993"), /exact up to 9007199254740991/);
+});
+
+test("metadata may hold anything", () => {
+  assert.deepEqual(parametersOf({ parameters: { a: null, b: "String", c: ["x"], d: { type: "String" } } }), {
+    parameters: [["a", {}], ["b", {}], ["c", {}], ["d", { type: "String" }]],
+    odd: ["a", "b", "c"],
+  });
+  for (const metadata of [null, {}, { parameters: null }, { parameters: [1] }, { parameters: "x" }]) assert.deepEqual(parametersOf(metadata), { parameters: [], odd: [] });
+  assert.equal(controlFor({ type: 5 }).kind, "any");
+});
+
+test("the default of a secret is not seen", () => {
+  const secret = { type: "Sensitive[String]", default: "hunter2", description: "PIN" };
+  assert.deepEqual(openly(secret, controlFor(secret)), { type: "Sensitive[String]", description: "PIN" });
+  assert.equal(controlFor(secret).optional, true, "it may be left out all the same");
+  const plain = { type: "String", default: "a" };
+  assert.equal(openly(plain, controlFor(plain)), plain);
 });
 
 const WISH = { type: "task", environment: "production", scope: { nodes: ["a"] }, task: "demo::greet", params: { greeting: "it's", pin: 7 }, sensitive: ["pin"], options: { concurrency: 2, description: "why" }, schedule: null };

@@ -70,6 +70,35 @@ const TREES = new Set(["Array", "Hash", "Struct", "Tuple", "Collection"]);
  */
 
 /**
+ * The parameters that a task's metadata describes. Whoever wrote it may have written anything.
+ * @param {any} metadata
+ * @returns {{parameters: [string, Record<string, any>][], odd: string[]}} `odd`: those whose description is no object
+ */
+export function parametersOf(metadata) {
+  const all = Object.entries(isObject(metadata?.parameters) ? metadata.parameters : {});
+  return {
+    parameters: all.map(([name, parameter]) => [name, isObject(parameter) ? parameter : {}]),
+    odd: all.filter(([, parameter]) => !isObject(parameter)).map(([name]) => name),
+  };
+}
+
+/**
+ * A parameter without what must not be seen: the default of a secret is one too.
+ * @param {Record<string, any>} parameter
+ * @param {Control} control
+ * @returns {Record<string, any>}
+ */
+export function openly(parameter, control) {
+  if (!control.sensitive) return parameter;
+  const { default: _, ...rest } = parameter;
+  return rest;
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
  * The control for a parameter of a task.
  * @param {{type?: string, sensitive?: boolean, default?: any}} parameter as the task's metadata has it
  * @returns {Control}
