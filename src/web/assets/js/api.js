@@ -151,6 +151,7 @@ export async function loadSession() {
 export async function logIn(proof) {
   const who = await post(SESSION, proof);
   session.set(who);
+  others?.postMessage("session");
   return who;
 }
 
@@ -162,5 +163,29 @@ export async function logOut() {
     if (error.status !== 401) throw error;
   }
   session.set(null);
+  others?.postMessage("session");
   navigate("/login");
+}
+
+/** All tabs of a browser have one cookie: what one does with it, the others must know. */
+let others = null;
+
+/**
+ * Listens to what other tabs do with the session.
+ * @param {() => void} reload called when somebody else is logged in by now: everything on the page is of who was before
+ */
+export function hearOthers(reload) {
+  if (others || typeof BroadcastChannel === "undefined") return;
+  others = new BroadcastChannel("bunraku");
+  others.onmessage = async ({ data }) => {
+    const mine = session.get();
+    // The login shows nothing of anybody.
+    if (data !== "session" || mine === null) return;
+    try {
+      const who = await get(WHOAMI);
+      if (who.token_id !== mine.token_id) reload();
+    } catch {
+      // Nobody: `get` has gone to the login. A service that is away shows nothing new to anybody.
+    }
+  };
 }

@@ -1,6 +1,6 @@
 // The shell: header, navigation, account menu, banner of a lost connection; then the router shows the pages.
 
-import { loadSession, session, toLogin } from "./api.js";
+import { hearOthers, loadSession, session, toLogin } from "./api.js";
 import { announce, h, replace } from "./dom.js";
 import { icon, mark } from "./icons.js";
 import { accountMenu } from "./menu.js";
@@ -75,4 +75,5 @@ async function guard(path) {
 }
 
 session.subscribe(drawShell);
+hearOthers(() => location.reload());
 start(main, { guard, onError: (error) => errorBox(error, () => location.reload()), onPage: drawTabs });
