@@ -1,4 +1,4 @@
-// Two tabs have one session: what one does with it, the other knows.
+// Two tabs have one session: what one does with it, the other knows. And where a shell finds the API.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
@@ -28,7 +28,7 @@ globalThis.fetch = async () => {
   return { ok: status < 400, status, text: async () => JSON.stringify(body) };
 };
 
-const { hearOthers, logIn, logOut, session } = await import("../../../src/web/assets/js/api.js");
+const { apiBase, hearOthers, logIn, logOut, session } = await import("../../../src/web/assets/js/api.js");
 let reloads = 0;
 hearOthers(() => (reloads += 1));
 const [channel] = channels;
@@ -83,4 +83,17 @@ test("the login and a service that is away change nothing", async () => {
   asked = 0;
   await channel.onmessage({ data: "session" });
   assert.deepEqual([asked, reloads], [0, 0]);
+});
+
+test("calls for a shell name the service, also where the pages come from elsewhere", async () => {
+  Object.assign(globalThis.location, { protocol: "https:", origin: "https://orch.test:8143" });
+  assert.equal(await apiBase(), "https://orch.test:8143");
+  assert.equal(asked, 0);
+  Object.assign(globalThis.location, { protocol: "http:", origin: "http://127.0.0.1:8080" });
+  answer = [503, {}];
+  assert.equal(await apiBase(), "http://127.0.0.1:8080");
+  answer = [200, { collections: [{ id: "https://orch.test:8143/orchestrator/v1/environments" }] }];
+  assert.equal(await apiBase(), "https://orch.test:8143", "it is asked again after a failure");
+  assert.equal(await apiBase(), "https://orch.test:8143");
+  assert.equal(asked, 2, "and once is enough");
 });

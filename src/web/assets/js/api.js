@@ -167,6 +167,24 @@ export async function logOut() {
   navigate("/login");
 }
 
+const ROOT = "/orchestrator/v1";
+let base = null;
+
+/**
+ * Where a shell finds the API. The pages of a demo come from a loopback address without TLS, which shells cannot use; the
+ * service's own links say where it is.
+ * @returns {Promise<string>} without a slash at its end
+ */
+export function apiBase() {
+  if (location.protocol !== "http:") return Promise.resolve(location.origin);
+  base ??= get(ROOT).then(({ collections }) => collections[0].id.slice(0, collections[0].id.indexOf(ROOT)));
+  return base.catch(() => {
+    // It is asked again when somebody looks again.
+    base = null;
+    return location.origin;
+  });
+}
+
 /** All tabs of a browser have one cookie: what one does with it, the others must know. */
 let others = null;
 
