@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { keepNodes, keptNodes, namesIn } from "../../../src/web/assets/js/node-set.js";
 import { callOf, commandBody, curlOf, fieldOf, taskPath } from "../../../src/web/assets/js/run/request.js";
-import { BadValue, controlFor, parseType, valueOf } from "../../../src/web/assets/js/run/types.js";
+import { BadValue, controlFor, openly, parametersOf, parseType, valueOf } from "../../../src/web/assets/js/run/types.js";
 
 const control = (type, more = {}) => controlFor({ type, ...more });
 
@@ -48,6 +48,35 @@ test("texts become values, and what cannot be sent is told", () => {
   for (const [type, text] of [["Integer", "1.5"], ["Integer", "x"], ["Integer[1, 10]", "11"], ["Integer[1, 10]", "0"], ["Hash", "{"]]) {
     assert.throws(() => valueOf(control(type), text), BadValue, `${type} ${text}`);
   }
+});
+
+test("numbers are what people write as such", () => {
+  assert.deepEqual([" 12 ", "+7", "-3", "007"].map((text) => valueOf(control("Integer"), text)), [12, 7, -3, 7]);
+  assert.deepEqual(["1.5", "-.5", "2.", "1e3", " 4 "].map((text) => valueOf(control("Float"), text)), [1.5, -0.5, 2, 1000, 4]);
+  for (const text of [" ", "0x10", "1e3", "1.0", "1_000", "Infinity", "9007199254740993", "-9007199254740993"]) {
+    assert.throws(() => valueOf(control("Integer"), text), BadValue, `Integer ${text}`);
+  }
+  for (const text of [" ", ".", "0b1", "NaN", "1e999", "1,5", "9007199254740993"]) {
+    assert.throws(() => valueOf(control("Numeric"), text), BadValue, `Numeric ${text}`);
+  }
+  assert.throws(() => valueOf(control("Integer"), "9007199254740993"), /exact up to 9007199254740991/);
+});
+
+test("metadata may hold anything", () => {
+  assert.deepEqual(parametersOf({ parameters: { a: null, b: "String", c: ["x"], d: { type: "String" } } }), {
+    parameters: [["a", {}], ["b", {}], ["c", {}], ["d", { type: "String" }]],
+    odd: ["a", "b", "c"],
+  });
+  for (const metadata of [null, {}, { parameters: null }, { parameters: [1] }, { parameters: "x" }]) assert.deepEqual(parametersOf(metadata), { parameters: [], odd: [] });
+  assert.equal(controlFor({ type: 5 }).kind, "any");
+});
+
+test("the default of a secret is not seen", () => {
+  const secret = { type: "Sensitive[String]", default: "hunter2", description: "PIN" };
+  assert.deepEqual(openly(secret, controlFor(secret)), { type: "Sensitive[String]", description: "PIN" });
+  assert.equal(controlFor(secret).optional, true, "it may be left out all the same");
+  const plain = { type: "String", default: "a" };
+  assert.equal(openly(plain, controlFor(plain)), plain);
 });
 
 const WISH = { type: "task", environment: "production", scope: { nodes: ["a"] }, task: "demo::greet", params: { greeting: "it's", pin: 7 }, sensitive: ["pin"], options: { concurrency: 2, description: "why" }, schedule: null };

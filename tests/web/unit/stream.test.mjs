@@ -47,7 +47,7 @@ globalThis.EventSource = class {
 globalThis.fetch = async () => ({ status });
 
 mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
-const { connection, stream } = await import("../../../src/web/assets/js/stream.js");
+const { connection, crowded, stream } = await import("../../../src/web/assets/js/stream.js");
 
 /** Lets what was promised happen. */
 const settled = async () => {
@@ -186,4 +186,32 @@ test("an older service, which never beats, may be silent", async () => {
   assert.equal(sources.length, 1);
   assert.deepEqual(states, ["live"]);
   one.close();
+});
+
+test("where connections are scarce the fifth window has no stream, and says so", async (t) => {
+  const held = new Set();
+  const request = async (name, _options, hold) => {
+    if (held.has(name)) return hold(null);
+    held.add(name);
+    await hold({ name });
+    held.delete(name);
+  };
+  Object.defineProperty(globalThis, "navigator", { value: { locks: { request } }, configurable: true });
+  t.mock.method(performance, "getEntriesByType", () => [{ nextHopProtocol: "http/1.1" }]);
+  const windows = [];
+  for (let at = 0; at < 5; at += 1) {
+    windows.push(follow().one);
+    for (let turn = 0; turn < 5; turn += 1) await settled();
+  }
+  assert.equal(sources.length, 4);
+  assert.equal(crowded.get(), true);
+  assert.equal(connection.get(), "live", "that is no lost connection");
+  windows.pop().close();
+  assert.equal(crowded.get(), false);
+  windows.pop().close();
+  await settled();
+  windows.push(follow().one);
+  for (let turn = 0; turn < 5; turn += 1) await settled();
+  assert.equal(sources.length, 5, "a place that is given back is taken");
+  for (const one of windows) one.close();
 });

@@ -151,6 +151,7 @@ export async function loadSession() {
 export async function logIn(proof) {
   const who = await post(SESSION, proof);
   session.set(who);
+  others?.postMessage("session");
   return who;
 }
 
@@ -162,5 +163,47 @@ export async function logOut() {
     if (error.status !== 401) throw error;
   }
   session.set(null);
+  others?.postMessage("session");
   navigate("/login");
+}
+
+const ROOT = "/orchestrator/v1";
+let base = null;
+
+/**
+ * Where a shell finds the API. The pages of a demo come from a loopback address without TLS, which shells cannot use; the
+ * service's own links say where it is.
+ * @returns {Promise<string>} without a slash at its end
+ */
+export function apiBase() {
+  if (location.protocol !== "http:") return Promise.resolve(location.origin);
+  base ??= get(ROOT).then(({ collections }) => collections[0].id.slice(0, collections[0].id.indexOf(ROOT)));
+  return base.catch(() => {
+    // It is asked again when somebody looks again.
+    base = null;
+    return location.origin;
+  });
+}
+
+/** All tabs of a browser have one cookie: what one does with it, the others must know. */
+let others = null;
+
+/**
+ * Listens to what other tabs do with the session.
+ * @param {() => void} reload called when somebody else is logged in by now: everything on the page is of who was before
+ */
+export function hearOthers(reload) {
+  if (others || typeof BroadcastChannel === "undefined") return;
+  others = new BroadcastChannel("bunraku");
+  others.onmessage = async ({ data }) => {
+    const mine = session.get();
+    // The login shows nothing of anybody.
+    if (data !== "session" || mine === null) return;
+    try {
+      const who = await get(WHOAMI);
+      if (who.token_id !== mine.token_id) reload();
+    } catch {
+      // Nobody: `get` has gone to the login. A service that is away shows nothing new to anybody.
+    }
+  };
 }

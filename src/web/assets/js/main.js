@@ -1,11 +1,11 @@
 // The shell: header, navigation, account menu, banner of a lost connection; then the router shows the pages.
 
-import { loadSession, session, toLogin } from "./api.js";
+import { hearOthers, loadSession, session, toLogin } from "./api.js";
 import { announce, h, replace } from "./dom.js";
 import { icon, mark } from "./icons.js";
 import { accountMenu } from "./menu.js";
 import { link, start } from "./router.js";
-import { connection, retryNow } from "./stream.js";
+import { connection, crowded, retryNow } from "./stream.js";
 import { button, errorBox } from "./ui.js";
 
 /** @type {{href: string, label: string, sign: string, under: string, needs?: string[]}[]} */
@@ -54,10 +54,17 @@ connection.subscribe((state) => {
     replace(banner, icon("warn"), h("span", {}, "The connection is lost. What you see may be old; it comes back by itself."), button("Try now", { onclick: retryNow }));
   } else if (lost) {
     lost = false;
-    replace(banner);
+    drawRoom();
     announce("The connection is back, everything is live again");
   }
 });
+
+function drawRoom() {
+  if (lost) return;
+  if (crowded.get()) replace(banner, h("span", {}, "This page is not live: too many windows of bunraku are open. Close some, then reload."), button("Reload", { onclick: () => location.reload() }));
+  else replace(banner);
+}
+crowded.subscribe(drawRoom);
 
 /** Nobody but the login is shown without a session. */
 async function guard(path) {
@@ -75,4 +82,5 @@ async function guard(path) {
 }
 
 session.subscribe(drawShell);
+hearOthers(() => location.reload());
 start(main, { guard, onError: (error) => errorBox(error, () => location.reload()), onPage: drawTabs });

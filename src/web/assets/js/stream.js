@@ -3,6 +3,7 @@
 
 import { PREFIX, toLogin } from "./api.js";
 import { signal } from "./dom.js";
+import { isScarce, takePlace } from "./room.js";
 
 const FIRST_DELAY = 300;
 const LONGEST_DELAY = 15_000;
@@ -16,6 +17,11 @@ const SILENT_MILLISECONDS = 40_000;
 /** "live", or "lost" when a stream of the page has been away for more than a moment. */
 export const connection = signal("live");
 
+/** Whether there is no room for a stream of this window: what it shows is as it was read. */
+export const crowded = signal(false);
+
+/** Streams that found no room. They stay without until the page is read anew: what they have missed is not known. */
+const refused = new Set();
 /** Streams that are away. */
 const away = new Set();
 /** Streams that are not closed. */
@@ -29,11 +35,30 @@ const open = new Set();
  * @returns {{close: () => void}}
  */
 export function stream(path, { handlers, onState = () => {} }) {
-  const one = { source: null, timer: 0, gap: 0, watch: 0, delay: FIRST_DELAY, lastId: "", over: false };
+  const one = { source: null, timer: 0, gap: 0, watch: 0, delay: FIRST_DELAY, lastId: "", over: false, asking: false, release: null };
 
   one.connect = () => {
     clearTimeout(one.timer);
-    if (one.over || one.source || document.hidden) return;
+    if (one.over || one.source || one.asking || refused.has(one) || document.hidden) return;
+    if (one.release || !isScarce()) begin();
+    else find();
+  };
+
+  async function find() {
+    one.asking = true;
+    const release = await takePlace().catch(() => () => {});
+    one.asking = false;
+    if (one.over || document.hidden) return release?.();
+    if (release) {
+      one.release = release;
+      return begin();
+    }
+    healed(one);
+    refused.add(one);
+    crowded.set(true);
+  }
+
+  function begin() {
     const source = new EventSource(PREFIX + from(path, one.lastId));
     one.source = source;
     // A service that sends no beats may be silent for hours: it is watched from its first beat on. But each answers at once.
@@ -68,13 +93,20 @@ export function stream(path, { handlers, onState = () => {} }) {
         handle(JSON.parse(event.data), event.lastEventId);
       });
     }
-  };
+  }
 
   one.drop = () => {
     clearTimeout(one.timer);
     clearTimeout(one.watch);
     one.source?.close();
     one.source = null;
+  };
+
+  /** Also the place is given back, which a stream that only comes again keeps. */
+  one.leave = () => {
+    one.drop();
+    one.release?.();
+    one.release = null;
   };
 
   async function failed(refused) {
@@ -105,9 +137,11 @@ export function stream(path, { handlers, onState = () => {} }) {
 
   one.close = () => {
     one.over = true;
-    one.drop();
+    one.leave();
     open.delete(one);
     healed(one);
+    refused.delete(one);
+    crowded.set(refused.size > 0);
   };
 
   open.add(one);
@@ -148,7 +182,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     hideTimer = setTimeout(() => {
       for (const one of open) {
-        one.drop();
+        one.leave();
         clearTimeout(one.gap);
         one.gap = 0;
       }
@@ -160,7 +194,7 @@ window.addEventListener("online", () => {
   for (const one of open) one.drop();
   retryNow();
 });
-window.addEventListener("pagehide", () => open.forEach((one) => one.drop()));
+window.addEventListener("pagehide", () => open.forEach((one) => one.leave()));
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) retryNow();
 });

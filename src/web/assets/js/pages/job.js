@@ -4,7 +4,7 @@
 // and again. Where events do not fit, and when the job is over, the grid is read anew: that is the same way as at the
 // beginning, so nothing can be counted twice.
 
-import { ApiError, get } from "../api.js";
+import { ApiError, apiBase, get } from "../api.js";
 import { h } from "../dom.js";
 import { jobActions } from "../job/actions.js";
 import { curlFor } from "../job/dialogs.js";
@@ -55,6 +55,7 @@ class JobPage {
 
   constructor(id, query, title) {
     this.id = id;
+    this.base = location.origin;
     this.title = title;
     this.#filter = filterOf(query);
     this.#shape = query.view === "table" ? "table" : "grid";
@@ -76,7 +77,7 @@ class JobPage {
     this.panel = nodePanel(id, () => this.#close());
     this.call = h("div", {});
     const nodes = h("section", { class: "job-view", "aria-labelledby": "nodes-heading" }, h("h2", { id: "nodes-heading" }, "Nodes"), this.bar.element, this.legend.element, this.grid.element, this.table.element);
-    const api = h("details", { class: "job-api" }, h("summary", {}, h("h2", {}, "The same by the API")), this.call);
+    const api = h("details", { class: "job-api", ontoggle: () => this.#base() }, h("summary", {}, h("h2", {}, "The same by the API")), this.call);
     this.element = h("div", { class: "job-page" }, this.head.element, this.line, this.summary.element, this.failures.element, nodes, this.timeline.element, api, this.panel.element);
     this.element.addEventListener("click", (event) => this.#follow(event), true);
   }
@@ -306,9 +307,14 @@ class JobPage {
     for (const part of this.element.children) if (part !== this.panel.element) part.inert = over;
   }
 
+  async #base() {
+    this.base = await apiBase();
+    if (!this.#left) this.#tell();
+  }
+
   /** The API call for what is on the screen. */
   #tell() {
-    const text = curlFor(location.origin, this.id, this.#filter, this.panel.name());
+    const text = curlFor(this.base, this.id, this.#filter, this.panel.name());
     if (this.told === text) return;
     this.told = text;
     this.call.replaceChildren(copyable(text));

@@ -1,6 +1,6 @@
 // One node: is it there, why is it not running, and how did its last run end.
 
-import { get, may } from "../api.js";
+import { apiBase, get, may } from "../api.js";
 import { announce, h, replace } from "../dom.js";
 import { age, causeHelp, causeLabel, duration, sentence, time } from "../format.js";
 import { icon } from "../icons.js";
@@ -26,6 +26,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
     trouble,
     body,
   );
+  const curlOf = (base) => `curl -sS -H "X-Authentication: $TOKEN" '${base}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`;
   let readAt = 0;
   let again = 0;
   let before = "";
@@ -40,9 +41,10 @@ export default async function page({ params, main, title, onLeave, signal }) {
         if (jobs.has(job.name) || !seen.has(job.name)) changed();
         seen.add(job.name);
       },
-      inventory({ connected }) {
-        if (told !== null && told !== connected) changed();
-        told = connected;
+      inventory({ connected, changed: times = null }) {
+        const now = `${times} ${connected}`;
+        if (told !== null && told !== now) changed();
+        told = now;
       },
     },
     onState: (now) => now === "live" && opened++ > 0 && changed(),
@@ -79,6 +81,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
   }
 
   function draw(why, runs) {
+    const call = copyable(curlOf(location.origin));
     replace(
       state,
       badge(why.connected ? "connected" : "away", why.connected ? "connected" : "away"),
@@ -90,7 +93,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
       h("section", { class: "card stack-small", "aria-labelledby": "why" }, h("h2", { id: "why" }, "What it does now"), why.reasons.length > 1 ? h("ul", { class: "plain why" }, why.reasons.map(reasonItem)) : h("p", { class: "why" }, sentence(why.summary))),
       why.reasons.length === 0 ? h("p", { class: "muted" }, "It has been in no job that is still known.") : null,
       runs.map((run, at) => runCard(why.reasons[at], run)),
-      h("details", { class: "more" }, h("summary", {}, "The same by the API"), copyable(`curl -sS -H "X-Authentication: $TOKEN" '${location.origin}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`)),
+      h("details", { class: "more", ontoggle: async () => call.setText(curlOf(await apiBase())) }, h("summary", {}, "The same by the API"), call),
     );
   }
 }

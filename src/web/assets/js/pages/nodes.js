@@ -13,7 +13,36 @@ import { virtualList } from "../virtual.js";
 /** After a change of the inventory the list is read anew, at most as often. */
 const REREAD_MILLISECONDS = 5000;
 const TYPE_MILLISECONDS = 120;
+const JOBS_REMEMBERED = 500;
 const WRONG = new Set(["failed", "errored"]);
+
+/**
+ * Tells from what a stream says whether the list of nodes is old.
+ * @returns {{job: (job: {name: string, state: string, node_states?: Record<string, number>}) => boolean,
+ *   inventory: (told: {connected: number, changed?: number}) => boolean}} true when it is
+ */
+export function changes() {
+  /** Jobs that go on, as they were told last. */
+  const jobs = new Map();
+  let before = null;
+  return {
+    job({ name, state, node_states: states = null }) {
+      const now = JSON.stringify([state, states]);
+      if (jobs.get(name) === now) return false;
+      jobs.set(name, now);
+      // Of the many that were, the oldest are forgotten: at worst the list is read once too often.
+      if (jobs.size > JOBS_REMEMBERED) jobs.delete(jobs.keys().next().value);
+      return true;
+    },
+    // One that comes while another goes changes no number but `changed`, which older services do not tell.
+    inventory({ connected, changed = null }) {
+      const now = `${changed} ${connected}`;
+      const other = before !== null && before !== now;
+      before = now;
+      return other;
+    },
+  };
+}
 
 /** Which nodes one may look at. */
 const SHOWN = [
@@ -66,13 +95,11 @@ export default async function page({ main, title, query, onLeave, signal }) {
     empty,
   );
 
-  let told = null;
+  const news = changes();
   const live = stream("/bunraku/v1/jobs/changes", {
     handlers: {
-      inventory({ connected }) {
-        if (told !== null && told !== connected) changed();
-        told = connected;
-      },
+      job: (job) => news.job(job) && changed(),
+      inventory: (told) => news.inventory(told) && changed(),
     },
     onState: (state) => state === "live" && opened++ > 0 && changed(),
   });

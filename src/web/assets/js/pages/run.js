@@ -1,6 +1,6 @@
 // Runs Puppet or a task, now or on a schedule: what, where, how, when, and beside it what that would be.
 
-import { get, may, post } from "../api.js";
+import { apiBase, get, may, post } from "../api.js";
 import { debounce, h, replace } from "../dom.js";
 import { count, plural } from "../format.js";
 import { icon } from "../icons.js";
@@ -116,8 +116,10 @@ export default async function page({ main, title, query, onLeave, signal }) {
   }
 
   /** Ten thousand names are not written where nobody looks. */
-  function drawCall() {
-    if (shell.open) call.setText(curlOf(location.origin, wish()));
+  async function drawCall() {
+    if (!shell.open) return;
+    const base = await apiBase();
+    call.setText(curlOf(base, wish()));
   }
 
   function drawSubmit() {

@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { emptyState, field } from "../ui.js";
-import { BadValue, controlFor, valueOf } from "./types.js";
+import { BadValue, controlFor, openly, parametersOf, valueOf } from "./types.js";
 
 /**
  * The form of parameters.
@@ -16,8 +16,8 @@ export function paramsForm(changed) {
   let fields = [];
 
   function show(metadata, given = {}) {
-    const parameters = Object.entries(metadata?.parameters ?? {});
-    fields = parameters.map(([name, parameter]) => make(name, parameter, given[name] ?? ""));
+    const { parameters, odd } = parametersOf(metadata);
+    fields = parameters.map(([name, parameter]) => make(name, parameter, given[name] ?? "", odd.includes(name)));
     // Those that must be there come first.
     fields.sort((a, b) => Number(a.control.optional) - Number(b.control.optional));
     if (metadata === null) replace(element);
@@ -25,11 +25,12 @@ export function paramsForm(changed) {
     else replace(element, fields.map((one) => one.element));
   }
 
-  function make(name, parameter, text) {
-    const control = controlFor(parameter);
+  function make(name, described, text, odd) {
+    const control = controlFor(described);
+    const parameter = openly(described, control);
     const input = inputFor(control, parameter, text);
     input.name = `param-${name}`;
-    const hint = [sentence(parameter.description), parameter.default !== undefined && `Default: ${shown(parameter.default)}.`, hintOf(control)].filter(Boolean).join(" ");
+    const hint = [odd && "The task's metadata does not describe it.", sentence(parameter.description), parameter.default !== undefined && `Default: ${shown(parameter.default)}.`, hintOf(control)].filter(Boolean).join(" ");
     const type = h("code", { class: "type" }, parameter.type ?? "Any");
     const made = field({ label: name, control: input, required: !control.optional, hint: h("span", {}, type, hint ? ` ${hint}` : ""), class: "param" });
     // The service says what is missing; the browser's own bubbles would stand in the way of a dry look.
@@ -78,7 +79,7 @@ export function paramsForm(changed) {
 }
 
 function sentence(text) {
-  return text && !/[.!?]$/.test(text.trim()) ? `${text.trim()}.` : text;
+  return typeof text === "string" && text !== "" && !/[.!?]$/.test(text.trim()) ? `${text.trim()}.` : text;
 }
 
 function inputFor(control, parameter, text) {

@@ -70,6 +70,35 @@ const TREES = new Set(["Array", "Hash", "Struct", "Tuple", "Collection"]);
  */
 
 /**
+ * The parameters that a task's metadata describes. Whoever wrote it may have written anything.
+ * @param {any} metadata
+ * @returns {{parameters: [string, Record<string, any>][], odd: string[]}} `odd`: those whose description is no object
+ */
+export function parametersOf(metadata) {
+  const all = Object.entries(isObject(metadata?.parameters) ? metadata.parameters : {});
+  return {
+    parameters: all.map(([name, parameter]) => [name, isObject(parameter) ? parameter : {}]),
+    odd: all.filter(([, parameter]) => !isObject(parameter)).map(([name]) => name),
+  };
+}
+
+/**
+ * A parameter without what must not be seen: the default of a secret is one too.
+ * @param {Record<string, any>} parameter
+ * @param {Control} control
+ * @returns {Record<string, any>}
+ */
+export function openly(parameter, control) {
+  if (!control.sensitive) return parameter;
+  const { default: _, ...rest } = parameter;
+  return rest;
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
  * The control for a parameter of a task.
  * @param {{type?: string, sensitive?: boolean, default?: any}} parameter as the task's metadata has it
  * @returns {Control}
@@ -122,6 +151,20 @@ function bounds([min, max]) {
 /** What stands in a control and cannot be sent. */
 export class BadValue extends Error {}
 
+/** What people write as a number; JavaScript would also take "0x10", and nothing for 0. */
+const WHOLE = /^[+-]?\d+$/;
+const DECIMAL = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+
+function numberOf(text, whole) {
+  if (!DECIMAL.test(text)) throw new BadValue("This is not a number");
+  if (whole && !WHOLE.test(text)) throw new BadValue("This must be a whole number, in digits only");
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw new BadValue("This number is too large");
+  // Beyond it another number than the one that was written would be sent.
+  if (WHOLE.test(text) && !Number.isSafeInteger(value)) throw new BadValue(`This number is too large: a browser is exact up to ${Number.MAX_SAFE_INTEGER} only`);
+  return value;
+}
+
 /**
  * The value that a control's text stands for.
  * @param {Control} control
@@ -134,9 +177,7 @@ export function valueOf(control, text) {
     case "boolean":
       return text === "true";
     case "number": {
-      const value = Number(text);
-      if (Number.isNaN(value)) throw new BadValue("This is not a number");
-      if (control.whole && !Number.isInteger(value)) throw new BadValue("This must be a whole number");
+      const value = numberOf(text.trim(), control.whole);
       if (control.min !== undefined && value < control.min) throw new BadValue(`This must be ${control.min} or more`);
       if (control.max !== undefined && value > control.max) throw new BadValue(`This must be ${control.max} or less`);
       return value;
