@@ -216,10 +216,10 @@ fn place(directory: &Path, group: &Group, old: Option<&(PathBuf, Group)>) -> Pat
     let slug = slug(&group.shown.name);
     let plain = directory.join(format!("{slug}.yaml"));
     let with_id = with_id(directory, group);
-    if let Some((path, before)) = old {
-        if before.shown.name == group.shown.name || *path == plain || *path == with_id {
-            return path.clone();
-        }
+    if let Some((path, before)) = old
+        && (before.shown.name == group.shown.name || *path == plain || *path == with_id)
+    {
+        return path.clone();
     }
     let is_free = |path: &Path| path.symlink_metadata().is_err();
     match old {
