@@ -10,9 +10,9 @@ use clap_complete::Shell;
 use super::Cli;
 use super::Context;
 use super::error::CliError;
-use super::output::keep;
 use super::exit::Exit;
 use super::output::counted;
+use super::output::keep;
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
