@@ -26,7 +26,7 @@ use super::types::{Job, short};
 use super::{Answer, ApiError, jobs};
 
 /// What is sent when there is nothing to tell.
-pub(super) const BEAT: &[u8] = b"event: beat\ndata: {}\n\n";
+pub(super) const BEAT: &str = "event: beat\ndata: {}\n\n";
 /// How long changes of a job are gathered before they are told.
 const GATHERED: Duration = Duration::from_millis(500);
 /// How often it is looked how many nodes are connected.
@@ -142,7 +142,7 @@ impl Watcher {
             }
             if now >= self.comment_at {
                 self.comment_at = now + self.state.options.sse_comment;
-                return Ok(Some((Bytes::from_static(BEAT), self)));
+                return Ok(Some((Bytes::from_static(BEAT.as_bytes()), self)));
             }
             self.wait().await;
         }
@@ -157,6 +157,10 @@ impl Watcher {
             // Numbers of sessions only grow: the newest tells of a coming, the count of a going.
             let newest = connections.iter().map(|connection| connection.generation).max().unwrap_or_default();
             let seen = (connections.len(), newest);
+            if self.connected.is_none() {
+                // From the first moment on whoever listens knows that beats are to be expected.
+                text.push_str(BEAT);
+            }
             if self.connected.replace(seen) != Some(seen) {
                 self.changes += 1;
                 let shown = json!({ "connected": connections.len(), "changed": self.changes });

@@ -246,7 +246,7 @@ impl Follower {
                     self.next_comment = Instant::now() + self.state.options.sse_comment;
                     // Pages must hear it to know that all is well; comments are kept from them.
                     let brief = matches!(self.of, Of::Brief(_));
-                    return Some(Bytes::from_static(if brief { brief::BEAT } else { b": still here\n\n" }));
+                    return Some(Bytes::from_static(if brief { brief::BEAT } else { ": still here\n\n" }.as_bytes()));
                 }
             }
         }
@@ -271,7 +271,9 @@ impl Follower {
         let text = serde_json::to_string(&view)
             .map_err(|error| StoreError::Failed(format!("a live state cannot be rendered: {error}")))?;
         let known = self.live.0.replace(text.clone());
-        Ok((known.as_ref() != Some(&text)).then(|| format!("event: live\ndata: {text}\n\n")))
+        // From the first moment on whoever listens knows that beats are to be expected.
+        let beat = if known.is_none() { brief::BEAT } else { "" };
+        Ok((known.as_ref() != Some(&text)).then(|| format!("{beat}event: live\ndata: {text}\n\n")))
     }
 
     async fn render(&mut self) -> Result<String, StoreError> {

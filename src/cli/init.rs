@@ -33,10 +33,10 @@ pub(crate) struct InitArgs {
     /// Puppet's ssldir; without it, a small CA of our own is made
     #[arg(long, value_name = "DIR")]
     ssldir: Option<PathBuf>,
-    /// A puppetserver that has the environments and tasks, as https://puppet.example.com:8140
+    /// The address of a puppetserver that has the environments and tasks, with its scheme and port (8140)
     #[arg(long, value_name = "URL", value_parser = https, requires = "ssldir")]
     puppetserver: Option<Url>,
-    /// A PuppetDB that answers queries and has facts, as https://puppetdb.example.com:8081
+    /// The address of a PuppetDB that answers queries and has facts, with its scheme and port (8081)
     #[arg(long, value_name = "URL", value_parser = https, requires = "ssldir")]
     puppetdb: Option<Url>,
 }
