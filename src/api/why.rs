@@ -4,6 +4,7 @@ use actix_web::web;
 use bunraku_actors::handle::{NodeStanding, Standing};
 use bunraku_actors::model::{CertName, JobId, JobKind, NodeState};
 use bunraku_actors::ports::{JobOrder, JobQuery, JobRecord, NodeQuery, NodeRecord};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::auth::Viewer;
@@ -24,7 +25,9 @@ pub(super) async fn one(state: web::Data<State>, _: Viewer, name: web::Path<Stri
 
 /// The answer about a node.
 pub(super) async fn about(state: &State, node: &CertName) -> Result<Value, ApiError> {
-    let mut reasons: Vec<Value> = state.orchestrator.standings(node).await?.iter().filter_map(reason).collect();
+    let left = state.orchestrator.transport().left_at(node);
+    let standings = state.orchestrator.standings(node).await?;
+    let mut reasons: Vec<Value> = standings.iter().filter_map(|standing| reason(standing, left)).collect();
     if reasons.is_empty() {
         reasons.extend(last_run(state, node).await?.map(|(job, record)| outcome(&job, &record)));
     }
@@ -34,12 +37,13 @@ pub(super) async fn about(state: &State, node: &CertName) -> Result<Value, ApiEr
             format!("job {}: {}", text_of(&reason["job"]), text_of(&reason["text"]))
         }
         (None, Some(_)) => "it is connected, and none of the newest jobs had it".to_owned(),
-        (None, None) => "it is not connected, and none of the newest jobs had it".to_owned(),
+        (None, None) => format!("it is not connected{}, and none of the newest jobs had it", since(left)),
     };
     Ok(json!({
         "node": node,
         "connected": connection.is_some(),
         "since": connection.as_ref().map(|connection| millis(connection.since)),
+        "left": left.map(millis),
         "agent": connection.as_ref().and_then(|connection| connection.agent.clone()),
         "native": connection.is_some_and(|connection| connection.spool.is_some()),
         "summary": summary,
@@ -47,12 +51,17 @@ pub(super) async fn about(state: &State, node: &CertName) -> Result<Value, ApiEr
     }))
 }
 
+/// Since when, where that is known.
+fn since(left: Option<DateTime<Utc>>) -> String {
+    left.map(|left| format!(" since {}", seconds(left))).unwrap_or_default()
+}
+
 fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// What a job that is not over says of the node; nothing when the node is through there.
-fn reason(of: &NodeStanding) -> Option<Value> {
+fn reason(of: &NodeStanding, left: Option<DateTime<Utc>>) -> Option<Value> {
     let run = of.kind.run_word();
     let (word, text, details) = match &of.standing {
         Standing::Over => return None,
@@ -72,8 +81,12 @@ fn reason(of: &NodeStanding) -> Option<Value> {
         }
         Standing::Draining => ("draining", "the service is being drained and starts nothing".to_owned(), json!({})),
         Standing::Away { until } => {
-            let text = format!("it is not connected; without a connection it is given up at {}", seconds(*until));
-            ("connection", text, json!({ "until": seconds(*until) }))
+            let text = format!(
+                "it is not connected{}; without a connection it is given up at {}",
+                since(left),
+                seconds(*until)
+            );
+            ("connection", text, json!({ "until": seconds(*until), "left": left.map(seconds) }))
         }
         Standing::Turn { job } => ("node_turn", turn(*job, of.kind), json!({ "job": job.map(|job| job.to_string()) })),
         Standing::Concurrency { limit } => {

@@ -19,6 +19,8 @@ use super::upgrade::Refusal;
 use super::ws::Close;
 use crate::wire::pcp::Uri;
 
+/// Of so many nodes it is remembered when they left.
+const REMEMBERED: usize = 100_000;
 /// The client type of nodes.
 pub(super) const AGENT: &str = "agent";
 
@@ -115,6 +117,8 @@ struct Registered {
     sessions: HashMap<Uri, Arc<Session>>,
     subscriptions: Subscriptions,
     contention: Contention,
+    /// When nodes that were connected left.
+    left: HashMap<CertName, DateTime<Utc>>,
     /// Set for good when the broker stops.
     stopping: bool,
     /// Increases with every session that comes or goes.
@@ -175,6 +179,12 @@ impl Sessions {
         let registered = self.registered.read();
         let session = registered.sessions.get(&uri)?;
         Some(read(&session.peer, registered.contention.is_contended(&uri, Instant::now())))
+    }
+
+    /// When a node that is not connected left, as far as this process has seen it.
+    #[must_use]
+    pub fn left_at(&self, node: &CertName) -> Option<DateTime<Utc>> {
+        self.registered.read().left.get(node).copied()
     }
 
     /// All present sessions of nodes, in no order; the flag tells contended ones.
@@ -248,6 +258,7 @@ impl Sessions {
             stopped: Notify::new(),
         });
         registered.version += 1;
+        registered.left.remove(&session.peer.node);
         let old = registered.sessions.insert(uri.clone(), Arc::clone(&session));
         registered.subscriptions.note(&uri, Change::Connected);
         if let Some(old) = old {
@@ -272,6 +283,13 @@ impl Sessions {
         }
         registered.version += 1;
         registered.sessions.remove(uri);
+        if session.is_agent() {
+            // For people who ask; who asks of so many finds out elsewhere.
+            if registered.left.len() >= REMEMBERED {
+                registered.left.clear();
+            }
+            registered.left.insert(session.peer.node.clone(), Utc::now());
+        }
         registered.subscriptions.note(uri, Change::Disconnected);
         true
     }
@@ -340,7 +358,9 @@ mod tests {
         assert_eq!(old.stopped().await, Stop::Superseded);
         assert!(!sessions.leave(&old) && old.is_superseded() && !new.is_superseded());
         assert_eq!(sessions.with_connection(&node, |peer, _| peer.generation), Some(new.peer.generation));
+        assert_eq!(sessions.left_at(&node), None, "it is connected");
         assert!(sessions.leave(&new) && !sessions.leave(&new));
+        assert!(sessions.left_at(&node).is_some());
         assert_eq!(sessions.send(&node, Frame::plain("x".into())), Err(NotQueued::NotConnected));
     }
 

@@ -295,7 +295,8 @@ impl Puppetserver {
         let mut question = Question::get(ABOUT, PATH, &[("environment", environment.as_str())]);
         question.method = Method::DELETE;
         let answer = self.remote.ask(question).await.map_err(unavailable)?;
-        if !answer.status.is_success() {
+        // Puppetserver answers so, and nobody else who may stand at this address.
+        if answer.status != StatusCode::NO_CONTENT {
             return Err(unavailable(self.refused(ABOUT, PATH, &answer)));
         }
         self.remote.well(ABOUT);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bunraku_actors::model::{CertName, JobKind, RunOutcome, TransactionId};
 use bunraku_actors::ports::{Connection, RunRequest, RunSignal, SignalOutlet, StatusAnswer, Transport};
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
@@ -340,6 +341,10 @@ impl Transport for PxpTransport {
 
     fn connection(&self, node: &CertName) -> Option<Connection> {
         self.sessions.with_connection(node, connection)
+    }
+
+    fn left_at(&self, node: &CertName) -> Option<DateTime<Utc>> {
+        self.sessions.left_at(node)
     }
 
     fn connections(&self) -> Arc<[Connection]> {

@@ -153,6 +153,11 @@ pub trait Transport: Send + Sync + 'static {
     /// The node's present session.
     fn connection(&self, node: &CertName) -> Option<Connection>;
 
+    /// When a node that is not connected left, as far as that is known: not from before this process began.
+    fn left_at(&self, _node: &CertName) -> Option<DateTime<Utc>> {
+        None
+    }
+
     /// All present sessions, sorted by certname.
     fn connections(&self) -> Arc<[Connection]>;
 }

@@ -67,6 +67,10 @@ impl Transport for Fleet {
         self.connections().iter().find(|connection| connection.node == *node).cloned()
     }
 
+    fn left_at(&self, name: &CertName) -> Option<DateTime<Utc>> {
+        (name.as_str() == "away.example.com").then(|| at(-90))
+    }
+
     fn connections(&self) -> Arc<[Connection]> {
         let native = Connection {
             node: node("a.example.com"),

@@ -111,3 +111,12 @@ async fn who_waited_for_facts_that_did_not_come_does_not_ask_again() {
     let queries = database.asked().iter().filter(|what| what.contains("/pdb/query")).count();
     assert_eq!(queries, 1, "nineteen waited for the one");
 }
+
+#[tokio::test]
+async fn who_answers_everything_has_flushed_nothing() {
+    let ca = TestCa::new();
+    let server = FakeService::start(&ca.issue("puppet"), |_| Reply::Whole(200, "text/html", b"<html>".to_vec())).await;
+    let site = Site::start(Some(&server), None, ca).await;
+    let error = site.sources.flush(&environment("production")).await.unwrap_err();
+    assert!(matches!(error, DirectoryError::Unavailable(_)), "{error}");
+}
