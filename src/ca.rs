@@ -324,6 +324,16 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
+    /// Where the tests put a certificate, beside an authority in `ca`.
+    fn paths_in(dir: &Path) -> TlsPaths {
+        TlsPaths {
+            cert: dir.join("cert.pem"),
+            key: dir.join("key.pem"),
+            ca: dir.join("ca/cert.pem"),
+            crl: Some(dir.join("crl.pem")),
+        }
+    }
+
     #[test]
     fn a_node_certificate_of_a_reopened_authority_is_accepted() {
         tls::install_provider();
@@ -332,12 +342,7 @@ mod tests {
         Authority::create(&ca_dir, "test", Utc::now()).unwrap();
         let authority = Authority::open(&ca_dir).unwrap();
         let issued = authority.issue_node(&CertName::parse("web1.example.com").unwrap(), Utc::now()).unwrap();
-        let paths = TlsPaths {
-            cert: dir.path().join("cert.pem"),
-            key: dir.path().join("key.pem"),
-            ca: ca_dir.join("cert.pem"),
-            crl: Some(dir.path().join("crl.pem")),
-        };
+        let paths = paths_in(dir.path());
         fs::write(&paths.cert, &issued.cert_pem).unwrap();
         fs::write(&paths.key, &*issued.key_pem).unwrap();
         fs::write(dir.path().join("crl.pem"), authority.crl(Utc::now()).unwrap()).unwrap();
@@ -362,12 +367,7 @@ mod tests {
         assert_eq!(authority.revoke("web1", Utc::now()).unwrap(), 0, "again");
         let new = issue("web1");
         let accepted = |issued: &Issued| {
-            let paths = TlsPaths {
-                cert: dir.path().join("cert.pem"),
-                key: dir.path().join("key.pem"),
-                ca: ca_dir.join("cert.pem"),
-                crl: Some(dir.path().join("crl.pem")),
-            };
+            let paths = paths_in(dir.path());
             fs::write(&paths.cert, &issued.cert_pem).unwrap();
             fs::write(&paths.key, &*issued.key_pem).unwrap();
             // Reopened: it is no matter of memory.

@@ -5,9 +5,12 @@
 
 mod loopback;
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
@@ -65,7 +68,11 @@ async fn icon() -> HttpResponse {
 }
 
 fn send(name: &str, file: EmbeddedFile, kept: &'static str) -> HttpResponse {
-    answer(media_type(name), kept).body(file.data.into_owned())
+    let body = match file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => data.into(),
+    };
+    answer(media_type(name), kept).body(body)
 }
 
 fn answer(media: &'static str, kept: &'static str) -> HttpResponseBuilder {
@@ -89,8 +96,13 @@ fn media_type(name: &str) -> &'static str {
     }
 }
 
-/// The digest of all assets, names included.
-fn digest() -> String {
+/// The digest of all assets, names included. What is in the binary stays as it is.
+fn digest() -> Cow<'static, str> {
+    static EMBEDDED: LazyLock<String> = LazyLock::new(digest_now);
+    if cfg!(debug_assertions) { digest_now().into() } else { EMBEDDED.as_str().into() }
+}
+
+fn digest_now() -> String {
     let mut names: Vec<_> = Files::iter().collect();
     names.sort();
     let mut all = Sha256::new();

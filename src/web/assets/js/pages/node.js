@@ -5,7 +5,7 @@ import { announce, h, replace } from "../dom.js";
 import { age, causeHelp, causeLabel, duration, sentence, time } from "../format.js";
 import { icon } from "../icons.js";
 import { link } from "../router.js";
-import { stream } from "../stream.js";
+import { keepFresh } from "../fresh.js";
 import { badge, copyable, errorBox } from "../ui.js";
 
 /** What comes faster than this is read once. */
@@ -27,15 +27,16 @@ export default async function page({ params, main, title, onLeave, signal }) {
     body,
   );
   const curlOf = (base) => `curl -sS -H "X-Authentication: $TOKEN" '${base}/bunraku/v1/nodes/${encodeURIComponent(name)}/why'`;
-  let readAt = 0;
-  let again = 0;
   let before = "";
   let jobs = new Set();
   const seen = new Set();
   let told = null;
 
-  const live = stream("/bunraku/v1/jobs/changes", {
-    handlers: {
+  const read = keepFresh({
+    load,
+    every: REREAD_MILLISECONDS,
+    onLeave,
+    handlers: (changed) => ({
       job(job) {
         // Whether a new job has this node is known to the service alone.
         if (jobs.has(job.name) || !seen.has(job.name)) changed();
@@ -46,25 +47,11 @@ export default async function page({ params, main, title, onLeave, signal }) {
         if (told !== null && told !== now) changed();
         told = now;
       },
-    },
-    onState: (now) => now === "live" && opened++ > 0 && changed(),
+    }),
   });
-  let opened = 0;
-  onLeave(() => {
-    live.close();
-    clearTimeout(again);
-  });
-  await load();
-
-  function changed() {
-    if (again) return;
-    again = setTimeout(load, Math.max(0, readAt + REREAD_MILLISECONDS - Date.now()));
-  }
+  await read();
 
   async function load() {
-    clearTimeout(again);
-    again = 0;
-    readAt = Date.now();
     try {
       const why = await get(`/bunraku/v1/nodes/${encodeURIComponent(name)}/why`, { signal });
       jobs = new Set(why.reasons.map(({ job }) => job));
@@ -76,7 +63,7 @@ export default async function page({ params, main, title, onLeave, signal }) {
       before = sign;
       draw(why, runs);
     } catch (error) {
-      if (error.name !== "AbortError") replace(trouble, errorBox(error, load));
+      if (error.name !== "AbortError") replace(trouble, errorBox(error, read));
     }
   }
 

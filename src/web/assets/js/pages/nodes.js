@@ -6,7 +6,7 @@ import { ageText, causeLabel, count, plural, stateLabel, timeText } from "../for
 import { icon } from "../icons.js";
 import { keepNodes } from "../node-set.js";
 import { link, navigate, setQuery } from "../router.js";
-import { stream } from "../stream.js";
+import { keepFresh } from "../fresh.js";
 import { button, emptyState, errorBox } from "../ui.js";
 import { virtualList } from "../virtual.js";
 
@@ -68,8 +68,6 @@ export default async function page({ main, title, query, onLeave, signal }) {
   let nodes = [];
   let shown = [];
   let turn = 0;
-  let readAt = 0;
-  let again = 0;
   const trouble = h("div", {});
   const empty = h("div", {});
   const summary = h("p", { class: "muted" });
@@ -96,32 +94,20 @@ export default async function page({ main, title, query, onLeave, signal }) {
   );
 
   const news = changes();
-  const live = stream("/bunraku/v1/jobs/changes", {
-    handlers: {
+  const read = keepFresh({
+    load,
+    every: REREAD_MILLISECONDS,
+    onLeave,
+    handlers: (changed) => ({
       job: (job) => news.job(job) && changed(),
       inventory: (told) => news.inventory(told) && changed(),
-    },
-    onState: (state) => state === "live" && opened++ > 0 && changed(),
+    }),
   });
-  let opened = 0;
-  onLeave(() => {
-    live.close();
-    typed.cancel();
-    clearTimeout(again);
-  });
-  await load();
-
-  /** Reads anew now, or once the last reading is long enough ago. */
-  function changed() {
-    if (again) return;
-    again = setTimeout(load, Math.max(0, readAt + REREAD_MILLISECONDS - Date.now()));
-  }
+  onLeave(() => typed.cancel());
+  await read();
 
   async function load() {
     const mine = ++turn;
-    clearTimeout(again);
-    again = 0;
-    readAt = Date.now();
     try {
       const { items } = await get("/bunraku/v1/nodes?known=true", { signal });
       if (mine !== turn) return;
@@ -131,7 +117,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
       draw();
       if (first) announce(summary.textContent);
     } catch (error) {
-      if (mine === turn && error.name !== "AbortError") replace(trouble, errorBox(error, load));
+      if (mine === turn && error.name !== "AbortError") replace(trouble, errorBox(error, read));
     }
   }
 

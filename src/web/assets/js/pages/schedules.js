@@ -6,7 +6,7 @@ import { age, duration, plural, time } from "../format.js";
 import { icon } from "../icons.js";
 import { aboutLine } from "../jobs-row.js";
 import { link } from "../router.js";
-import { stream } from "../stream.js";
+import { keepFresh } from "../fresh.js";
 import { badge, busy, button, confirm, emptyState, errorBox, pager, table, toast } from "../ui.js";
 
 const PATH = "/orchestrator/v1/scheduled_jobs/environment_jobs";
@@ -32,36 +32,28 @@ export default async function page({ main, title, query, onLeave, signal }) {
     { key: "actions", title: "Actions", cell: actions, class: "right" },
   ];
   let turn = 0;
-  let again = 0;
   replace(main, h("div", { class: "page-head" }, h("h1", {}, "Schedules"), mayMake ? link("/run?when=later", { class: "button" }, icon("clock"), "Schedule a run") : null), trouble, list, pages);
 
   // There are no events of schedules; the jobs that they make tell of each turn.
-  const live = stream("/bunraku/v1/jobs/changes", {
-    handlers: { job: (job) => job.options?.["scheduled-job-id"] && changed() },
-    onState: (state) => state === "live" && opened++ > 0 && changed(),
+  const read = keepFresh({
+    load,
+    every: REREAD_MILLISECONDS,
+    // What a turn made is noted after its job began.
+    lead: REREAD_MILLISECONDS,
+    onLeave,
+    handlers: (changed) => ({ job: (job) => job.options?.["scheduled-job-id"] && changed() }),
   });
-  let opened = 0;
-  onLeave(() => {
-    live.close();
-    clearTimeout(again);
-  });
-  await load();
-
-  function changed() {
-    again ||= setTimeout(load, REREAD_MILLISECONDS);
-  }
+  await read();
 
   async function load() {
     const mine = ++turn;
-    clearTimeout(again);
-    again = 0;
     try {
       const answer = await get(`${PATH}?limit=${PAGE}&offset=${offset}&order_by=next_run_time&order=asc`, { signal });
       if (mine !== turn) return;
       replace(trouble);
       show(answer);
     } catch (error) {
-      if (mine === turn && error.name !== "AbortError") replace(trouble, errorBox(error, load));
+      if (mine === turn && error.name !== "AbortError") replace(trouble, errorBox(error, read));
     }
   }
 
@@ -91,7 +83,7 @@ export default async function page({ main, title, query, onLeave, signal }) {
   async function change(row, body, told) {
     await put(`${PATH}/${row.name}`, body);
     toast(told);
-    await load();
+    await read();
   }
 
   function disable(row) {
